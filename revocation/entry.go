@@ -1,0 +1,155 @@
+package revocation
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Scope says what an Entry covers. Its numbers are stored: they never change.
+type Scope uint8
+
+const (
+	// ScopeToken covers the one token whose identifier is Entry.ID.
+	ScopeToken Scope = 1
+	// ScopeSession is a cut-off for every token of the session Entry.ID.
+	ScopeSession Scope = 2
+	// ScopeClient is a cut-off for every token of the client Entry.ID.
+	ScopeClient Scope = 3
+	// ScopeIssued is no revocation. It says that the token Entry.ID was seen being
+	// issued when the cut-offs of its session and client stood at Entry.At, so that
+	// only a later cut-off covers it.
+	ScopeIssued Scope = 4
+	// ScopeRetention is no revocation. There is one at most; it records the
+	// retention that entries were written with (see List.SetMaxTokenLifetime).
+	ScopeRetention Scope = 5
+)
+
+var scopeNames = [...]string{
+	ScopeToken:     "token",
+	ScopeSession:   "session",
+	ScopeClient:    "client",
+	ScopeIssued:    "issued",
+	ScopeRetention: "retention",
+}
+
+// String returns the scope's name as configuration and logs spell it.
+func (s Scope) String() string {
+	if int(s) < len(scopeNames) && scopeNames[s] != "" {
+		return scopeNames[s]
+	}
+	return fmt.Sprintf("scope(%d)", uint8(s))
+}
+
+// Valid reports whether s is one of the scopes that an Entry may have.
+func (s Scope) Valid() bool {
+	return s >= ScopeToken && s <= ScopeRetention
+}
+
+// ParseScope returns the revocation scope with the given name: token, session or client.
+func ParseScope(name string) (Scope, error) {
+	for _, s := range []Scope{ScopeToken, ScopeSession, ScopeClient} {
+		if s.String() == name {
+			return s, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown scope %q: want token, session or client", name)
+}
+
+// Key identifies an Entry: the first 128 bits of the SHA-256 of its scope, realm
+// and identifier. Two entries with the same Key are the same entry.
+type Key [16]byte
+
+// IsZero reports whether k is the zero Key, which belongs to no entry.
+func (k Key) IsZero() bool { return k == Key{} }
+
+// KeyOf returns the Key of the entry for id within realm. The fields are
+// delimited by their lengths, so that no two different triples hash alike.
+func KeyOf(scope Scope, realm, id string) Key {
+	buf := make([]byte, 0, 128)
+	buf = append(buf, byte(scope))
+	buf = binary.AppendUvarint(buf, uint64(len(realm)))
+	buf = append(buf, realm...)
+	buf = append(buf, id...)
+	sum := sha256.Sum256(buf)
+	return Key(sum[:16])
+}
+
+// MaxIDLength is the longest identifier or realm, in bytes, that is kept as it
+// is. It bounds the size of a stored record whatever an issuer puts into a claim.
+const MaxIDLength = 255
+
+// CanonicalID returns id as entries hold it: unchanged up to MaxIDLength bytes,
+// and its SHA-256 in hexadecimal, prefixed "sha256:", beyond that.
+func CanonicalID(id string) string {
+	if len(id) <= MaxIDLength {
+		return id
+	}
+	sum := sha256.Sum256([]byte(id))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Entry is one record of the list.
+type Entry struct {
+	Scope Scope
+	// Realm separates identifiers of different issuers; at most MaxIDLength bytes.
+	Realm string
+	// ID is the token, session or client identifier; at most MaxIDLength bytes.
+	ID string
+	// At is the cut-off (ScopeSession, ScopeClient), the time of the revocation
+	// (ScopeToken) or the cut-off survived (ScopeIssued), to the nanosecond.
+	At time.Time
+	// Expires is the time from which the entry is no longer needed, because every
+	// token that it covers is refused for its age by then. To the second, rounded up.
+	Expires time.Time
+}
+
+// Key returns the entry's Key.
+func (e Entry) Key() Key { return KeyOf(e.Scope, e.Realm, e.ID) }
+
+// Live reports whether the entry still matters at the time now.
+func (e Entry) Live(now time.Time) bool { return now.Before(e.Expires) }
+
+// Merge returns the one entry that stands for both a and b, which have the same
+// Key: the later At and the later Expires. Merging is commutative, associative and
+// idempotent, so replicas may apply entries in any order and any number of times.
+func Merge(a, b Entry) Entry {
+	if b.At.After(a.At) {
+		a.At = b.At
+	}
+	if b.Expires.After(a.Expires) {
+		a.Expires = b.Expires
+	}
+	return a
+}
+
+// ErrInvalidEntry is wrapped by the errors of Entry.Validate.
+var ErrInvalidEntry = errors.New("invalid entry")
+
+// Validate reports what is wrong with e, as an error that wraps ErrInvalidEntry.
+// A Store refuses invalid entries.
+func (e Entry) Validate() error {
+	switch {
+	case !e.Scope.Valid():
+		return fmt.Errorf("%w: %s", ErrInvalidEntry, e.Scope)
+	case e.ID == "" && e.Scope != ScopeRetention:
+		return fmt.Errorf("%w: no identifier", ErrInvalidEntry)
+	case len(e.ID) > MaxIDLength || len(e.Realm) > MaxIDLength:
+		return fmt.Errorf("%w: identifier or realm longer than %d bytes", ErrInvalidEntry, MaxIDLength)
+	case e.At.IsZero() || e.At.Unix() < 0 || e.At.Year() > maxYear:
+		return fmt.Errorf("%w: time %s out of range", ErrInvalidEntry, e.At)
+	case e.Expires.IsZero() || e.Expires.Unix() <= 0 || e.Expires.Year() > maxYear:
+		return fmt.Errorf("%w: expiry %s out of range", ErrInvalidEntry, e.Expires)
+	}
+	return nil
+}
+
+// maxYear keeps At within an int64 of Unix nanoseconds and Expires within a
+// uint32 of Unix seconds (7 February 2106).
+const maxYear = 2105
+
+// Forever is the Expires of an entry that is never purged.
+var Forever = time.Date(maxYear, time.December, 31, 0, 0, 0, 0, time.UTC)

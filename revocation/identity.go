@@ -1,0 +1,104 @@
+package revocation
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// Identity is what the list is asked about: the verified identifiers of one token.
+// It is immutable; make it with NewIdentity, once for each verified token.
+type Identity struct {
+	realm, token, session, client string
+
+	issuedAt time.Time
+	expires  time.Time
+
+	// keys holds the Key of each entry that can concern this identity, indexed by
+	// the constants below; a zero Key where the identity has no such identifier.
+	keys [keyCount]Key
+	// cacheKey identifies the identity as a whole in the verdict cache. Two tokens
+	// that share a jti but not a client must not share a verdict.
+	cacheKey Key
+}
+
+const (
+	keyToken = iota
+	keyIssued
+	keySession
+	keyClient
+	keyCount
+)
+
+// NewIdentity returns the identity of a verified token.
+//
+// realm is the namespace of the identifiers, usually the issuer. token is the
+// token's identifier (RFC 7519 §4.1.7, or a digest where the token has no jti) and
+// must not be empty. session and client may be empty. issuedAt is the zero time
+// for a token that does not say when it was issued, which counts as issued before
+// every cut-off. expires is the time from which verification refuses the token,
+// leeway included; the zero time for a token that does not expire by itself.
+func NewIdentity(realm, token, session, client string, issuedAt, expires time.Time) *Identity {
+	id := &Identity{
+		realm:    CanonicalID(realm),
+		token:    CanonicalID(token),
+		session:  CanonicalID(session),
+		client:   CanonicalID(client),
+		issuedAt: issuedAt,
+		expires:  expires,
+	}
+	if id.token != "" {
+		id.keys[keyToken] = KeyOf(ScopeToken, id.realm, id.token)
+		id.keys[keyIssued] = KeyOf(ScopeIssued, id.realm, id.token)
+	}
+	if id.session != "" {
+		id.keys[keySession] = KeyOf(ScopeSession, id.realm, id.session)
+	}
+	if id.client != "" {
+		id.keys[keyClient] = KeyOf(ScopeClient, id.realm, id.client)
+	}
+	id.cacheKey = id.digest()
+	return id
+}
+
+// digest covers everything that a verdict depends on.
+func (id *Identity) digest() Key {
+	buf := make([]byte, 0, keyCount*len(Key{})+12)
+	for i := range id.keys {
+		buf = append(buf, id.keys[i][:]...)
+	}
+	buf = binary.BigEndian.AppendUint64(buf, uint64(id.issuedAt.Unix()))
+	buf = binary.BigEndian.AppendUint32(buf, uint32(id.issuedAt.Nanosecond()))
+	return KeyOf(0, "", string(buf))
+}
+
+// Realm returns the namespace of the identifiers.
+func (id *Identity) Realm() string { return id.realm }
+
+// Token returns the token's identifier.
+func (id *Identity) Token() string { return id.token }
+
+// Session returns the session's identifier, or "".
+func (id *Identity) Session() string { return id.session }
+
+// Client returns the client's identifier, or "".
+func (id *Identity) Client() string { return id.client }
+
+// IssuedAt returns when the token was issued, or the zero time.
+func (id *Identity) IssuedAt() time.Time { return id.issuedAt }
+
+// Expires returns the time from which verification refuses the token, or the zero time.
+func (id *Identity) Expires() time.Time { return id.expires }
+
+// identifier returns the identifier that a revocation of the given scope is about.
+func (id *Identity) identifier(scope Scope) string {
+	switch scope {
+	case ScopeToken:
+		return id.token
+	case ScopeSession:
+		return id.session
+	case ScopeClient:
+		return id.client
+	default:
+		return ""
+	}
+}
