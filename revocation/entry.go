@@ -107,18 +107,28 @@ type Entry struct {
 	Expires time.Time
 }
 
-// Key returns the entry's Key.
-func (e Entry) Key() Key { return KeyOf(e.Scope, e.Realm, e.ID) }
+// Key returns the entry's Key. It does not depend on the ID of the one entry with
+// ScopeRetention, whose ID is its content.
+func (e Entry) Key() Key {
+	if e.Scope == ScopeRetention {
+		return retentionKey
+	}
+	return KeyOf(e.Scope, e.Realm, e.ID)
+}
+
+var retentionKey = KeyOf(ScopeRetention, "", "")
 
 // Live reports whether the entry still matters at the time now.
 func (e Entry) Live(now time.Time) bool { return now.Before(e.Expires) }
 
 // Merge returns the one entry that stands for both a and b, which have the same
-// Key: the later At and the later Expires. Merging is commutative, associative and
-// idempotent, so replicas may apply entries in any order and any number of times.
+// Key: the later At, with the ID that came with it, and the later Expires. For
+// entries that differ in At wherever they differ in ID, as those of List do,
+// merging is commutative, associative and idempotent: replicas may apply entries
+// in any order and any number of times.
 func Merge(a, b Entry) Entry {
 	if b.At.After(a.At) {
-		a.At = b.At
+		a.At, a.ID = b.At, b.ID
 	}
 	if b.Expires.After(a.Expires) {
 		a.Expires = b.Expires

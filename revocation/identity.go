@@ -102,3 +102,14 @@ func (id *Identity) identifier(scope Scope) string {
 		return ""
 	}
 }
+
+// cutoffKeys returns the keys of the cut-offs that can cover the identity.
+func (id *Identity) cutoffKeys() []Key {
+	keys := make([]Key, 0, 2)
+	for _, i := range [...]int{keySession, keyClient} {
+		if !id.keys[i].IsZero() {
+			keys = append(keys, id.keys[i])
+		}
+	}
+	return keys
+}

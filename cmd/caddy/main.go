@@ -9,6 +9,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "example.com/caddy-token-auth/caddymodule"
 )
 
 func main() {

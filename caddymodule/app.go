@@ -1,0 +1,147 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App owns the revocation list, which all token_auth handlers of the process share
+// and which outlives reloads of the configuration. It need not be configured:
+// without it the list is kept in the embedded store.
+type App struct {
+	// StoreRaw is the store that keeps the list, a module of the namespace
+	// token_auth.stores. Default: local.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=token_auth.stores inline_key=module"`
+	// CacheSize is how many verdicts are cached, at least 16. Default: 100000.
+	CacheSize int `json:"cache_size,omitempty"`
+	// MaxTokenLifetime is the longest life of a token that the APIs issue. The
+	// logout of a client or session is remembered for as long, and a token that
+	// was issued longer ago is refused. Default: 7d.
+	MaxTokenLifetime caddy.Duration `json:"max_token_lifetime,omitempty"`
+
+	ctx    caddy.Context
+	log    *zap.Logger
+	store  StoreModule
+	shared *sharedList // nil until acquired
+
+	// implicitRealm holds the fingerprints of the keys of each handler that named
+	// neither a realm nor an issuer.
+	implicitRealm [][]string
+}
+
+// StoreModule is a module of the namespace token_auth.stores.
+type StoreModule interface {
+	caddy.Module
+	// Identity says which list this is about, and nothing else: two stores with
+	// the same identity share one list, whatever their options.
+	Identity() string
+	// Open opens the store. It may take as long as ctx permits.
+	Open(ctx context.Context, log *zap.Logger) (revocation.Store, error)
+}
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "token_auth",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision implements caddy.Provisioner. It opens no file, so that a configuration
+// can be validated beside a running instance.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx, a.log = ctx, ctx.Logger()
+	switch {
+	case a.CacheSize != 0 && a.CacheSize < revocation.MinCacheSize:
+		return fmt.Errorf("token_auth: cache_size %d: want at least %d", a.CacheSize, revocation.MinCacheSize)
+	case a.MaxTokenLifetime != 0 && time.Duration(a.MaxTokenLifetime) < time.Second:
+		return fmt.Errorf("token_auth: max_token_lifetime %s: want at least 1s", time.Duration(a.MaxTokenLifetime))
+	}
+	if a.StoreRaw == nil {
+		a.StoreRaw = json.RawMessage(`{"module":"local"}`)
+	}
+	module, err := ctx.LoadModule(a, "StoreRaw")
+	if err != nil {
+		return fmt.Errorf("token_auth: load store: %w", err)
+	}
+	store, ok := module.(StoreModule)
+	if !ok {
+		return fmt.Errorf("token_auth: %T is not a store", module)
+	}
+	a.store = store
+	a.shared, err = acquireList(store.Identity())
+	return err
+}
+
+// openTimeout bounds how long Start waits for the store, its file lock included.
+const openTimeout = 30 * time.Second
+
+// Start implements caddy.App. It opens the list, unless the configuration before
+// had it open already.
+func (a *App) Start() error {
+	ctx, cancel := context.WithTimeout(a.ctx, openTimeout)
+	defer cancel()
+	err := a.shared.open(ctx, a.store, a.log, revocation.Options{
+		CacheSize:        a.CacheSize,
+		MaxTokenLifetime: time.Duration(a.MaxTokenLifetime),
+	})
+	if err != nil {
+		return fmt.Errorf("token_auth: open the revocation list: %w", err)
+	}
+	return nil
+}
+
+// Stop implements caddy.App. The list is released by Cleanup, once no handler of
+// this configuration is left.
+func (*App) Stop() error { return nil }
+
+// Cleanup implements caddy.CleanerUpper.
+func (a *App) Cleanup() error {
+	if a.shared == nil {
+		return nil
+	}
+	return releaseList(a.store.Identity())
+}
+
+// list returns the list, or nil while it is not open.
+func (a *App) list() *revocation.List { return a.shared.list.Load() }
+
+// share checks that handlers which share the list mean the same by an identifier:
+// with neither a realm nor an issuer of their own, they must have a key in common.
+func (a *App) share(realm string, hasIssuer bool, keys []token.VerificationKey) error {
+	if realm != "" || hasIssuer {
+		return nil
+	}
+	prints := make([]string, len(keys))
+	for i, key := range keys {
+		prints[i] = key.Fingerprint()
+	}
+	for _, other := range a.implicitRealm {
+		if !slices.ContainsFunc(prints, func(p string) bool { return slices.Contains(other, p) }) {
+			return errors.New("token_auth: two handlers with different keys share the list and neither names a realm: " +
+				"client 42 of one API would be client 42 of the other; add a line realm <name> to one of them")
+		}
+	}
+	a.implicitRealm = append(a.implicitRealm, prints)
+	return nil
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

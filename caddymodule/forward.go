@@ -1,0 +1,153 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"example.com/caddy-token-auth/token"
+)
+
+// ForwardIdentity names a request header that tells the upstream who is calling.
+// What the client itself sends in it never reaches the upstream.
+type ForwardIdentity struct {
+	// Header is the name of the request header field.
+	Header string `json:"header"`
+	// Claims are the names of token claims; the header carries the first of them
+	// that the token has. A claim that is no string is sent as its JSON text.
+	Claims []string `json:"claims"`
+}
+
+// forwarder deletes identity headers from requests and sets them.
+type forwarder struct {
+	headers []forwardHeader
+}
+
+type forwardHeader struct {
+	name   string // canonical
+	claims []string
+}
+
+func newForwarder(config []ForwardIdentity) (forwarder, error) {
+	var f forwarder
+	for _, c := range config {
+		name := textproto.CanonicalMIMEHeaderKey(c.Header)
+		switch {
+		case !httpguts.ValidHeaderFieldName(c.Header):
+			return forwarder{}, fmt.Errorf("%q is not a header name", c.Header)
+		case reservedHeaders[name]:
+			return forwarder{}, fmt.Errorf("%s cannot carry an identity", name)
+		case len(c.Claims) == 0:
+			return forwarder{}, fmt.Errorf("%s: no claim named", name)
+		}
+		for _, h := range f.headers {
+			if sameHeader(h.name, name) {
+				return forwarder{}, fmt.Errorf("%s is named twice", name)
+			}
+		}
+		f.headers = append(f.headers, forwardHeader{name: name, claims: c.Claims})
+	}
+	return f, nil
+}
+
+// reservedHeaders have a meaning of their own that deleting or replacing would break.
+var reservedHeaders = map[string]bool{
+	"Authorization": true, "Connection": true, "Content-Length": true, "Content-Type": true, "Cookie": true,
+	"Host": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+}
+
+// clean deletes what the client sent under the names of identity headers. Many
+// upstreams read X-Client-ID and X_Client_ID as the same variable, so both go. And
+// a name listed in Connection would have the proxy drop our header as well.
+func (f forwarder) clean(r *http.Request) {
+	if len(f.headers) == 0 {
+		return
+	}
+	for name := range r.Header {
+		if f.has(name) {
+			delete(r.Header, name)
+		}
+	}
+	for name := range r.Trailer {
+		if f.has(name) {
+			delete(r.Trailer, name)
+		}
+	}
+	if len(r.Header["Connection"]) > 0 {
+		removeConnectionTokens(r.Header, f.has)
+	}
+}
+
+func (f forwarder) has(name string) bool {
+	for i := range f.headers {
+		if sameHeader(f.headers[i].name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// set adds the identity headers of a verified token. A claim that a header field
+// cannot carry is left out.
+func (f forwarder) set(r *http.Request, t *token.Token) {
+	for i := range f.headers {
+		for _, claim := range f.headers[i].claims {
+			value, ok := t.Claim(claim)
+			if ok && httpguts.ValidHeaderFieldValue(value) {
+				r.Header[f.headers[i].name] = []string{value}
+				break
+			}
+		}
+	}
+}
+
+// sameHeader compares header names as the most forgiving upstream might: without
+// regard to case, and with underscores for hyphens.
+func sameHeader(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if foldHeaderByte(a[i]) != foldHeaderByte(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldHeaderByte(c byte) byte {
+	switch {
+	case 'A' <= c && c <= 'Z':
+		return c + 'a' - 'A'
+	case c == '_':
+		return '-'
+	default:
+		return c
+	}
+}
+
+// claimPlaceholders gives the claims of t as {http.auth.user.<claim>} and its
+// client as {http.auth.user.id}, read only when they are used.
+func claimPlaceholders(t *token.Token) func(key string) (any, bool) {
+	return func(key string) (any, bool) {
+		if key == placeholderVerdict {
+			return verdictLive, true
+		}
+		claim, ok := strings.CutPrefix(key, "http.auth.user.")
+		if !ok {
+			return nil, false
+		}
+		if claim == "id" {
+			return t.Identity().Client(), true
+		}
+		return t.Claim(claim)
+	}
+}
+
+const (
+	placeholderVerdict = "http.token_auth.verdict"
+	verdictLive        = "live"
+)

@@ -1,0 +1,43 @@
+package caddymodule
+
+import (
+	"context"
+	"sync"
+)
+
+// inFlight lets one request at a time proceed for each key. Its zero value is ready.
+type inFlight struct {
+	mu   sync.Mutex
+	busy map[string]chan struct{} // closed when the holder is done
+}
+
+// acquire waits until nobody holds key, or returns the error of ctx. The holder
+// calls the function returned, once.
+func (f *inFlight) acquire(ctx context.Context, key string) (func(), error) {
+	for {
+		f.mu.Lock()
+		done, taken := f.busy[key]
+		if !taken {
+			if f.busy == nil {
+				f.busy = make(map[string]chan struct{})
+			}
+			done = make(chan struct{})
+			f.busy[key] = done
+			f.mu.Unlock()
+			return func() { f.free(key, done) }, nil
+		}
+		f.mu.Unlock()
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (f *inFlight) free(key string, done chan struct{}) {
+	f.mu.Lock()
+	delete(f.busy, key)
+	f.mu.Unlock()
+	close(done)
+}

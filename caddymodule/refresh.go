@@ -1,0 +1,104 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token"
+)
+
+// serveRefresh forwards a refresh if its refresh token is genuine, unexpired and
+// unrevoked, and revokes that token before the new one is handed out.
+func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	raw, refused := h.refreshToken(w, r)
+	if refused != nil {
+		return h.refuse(w, r, refused)
+	}
+	used, refused := h.judge(r, raw)
+	if refused != nil {
+		return h.refuse(w, r, refused)
+	}
+	// Of several requests with one refresh token, one at a time: those that come
+	// after a success find it revoked.
+	release, err := h.refresh.acquire(r.Context(), used.Identity().Token())
+	if err != nil {
+		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
+	}
+	defer release()
+	list := h.app.list()
+	if list == nil {
+		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed})
+	}
+	since := list.Mark()
+	if refused := h.check(r, used); refused != nil {
+		return h.refuse(w, r, refused)
+	}
+	answer, err := h.forwardWatched(w, r, next)
+	if answer == nil {
+		return err
+	}
+	if answer.succeeded() {
+		// A logout that came while the upstream was working wins: what it has
+		// issued since is not handed out.
+		if refused := h.check(r, used); refused != nil {
+			return h.refuse(w, r, refused)
+		}
+		found, _ := h.learn(r, answer, since)
+		if err := h.rotate(r, list, used, raw, found.refresh); err != nil {
+			return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
+		}
+	}
+	return answer.release(w)
+}
+
+// rotate revokes the refresh token that was used, if another was issued for it.
+func (h *Handler) rotate(r *http.Request, list *revocation.List, used *token.Token, raw, successor string) error {
+	if !h.paths.rotate || successor == "" || successor == raw {
+		return nil
+	}
+	ctx, cancel := recordContext(r)
+	defer cancel()
+	entry, err := list.Revoke(ctx, used.Identity(), revocation.ScopeToken)
+	if err != nil {
+		return err
+	}
+	h.logRevocation("rotation", entry)
+	return nil
+}
+
+var (
+	errNoRefreshToken = errors.New("the request has no refresh token")
+	errTokenElsewhere = errors.New("the query has a parameter of the refresh token's name")
+)
+
+// refreshToken returns the refresh token of a request.
+func (h *Handler) refreshToken(w http.ResponseWriter, r *http.Request) (string, *refusal) {
+	invalid := func(err error) *refusal { return &refusal{reason: dialect.InvalidRequest, err: err} }
+	// An upstream that also reads the query would take its token from there.
+	field := h.refreshField[len(h.refreshField)-1]
+	for name := range r.URL.Query() {
+		if strings.EqualFold(name, field) {
+			return "", invalid(errTokenElsewhere)
+		}
+	}
+	body, err := readBody(w, r)
+	switch {
+	case errors.Is(err, errBodyTooLarge):
+		return "", &refusal{reason: dialect.RequestTooLarge, err: err}
+	case err != nil:
+		return "", invalid(err)
+	}
+	raw, err := h.refreshField.find(body)
+	switch {
+	case err != nil:
+		return "", invalid(err)
+	case raw == "":
+		return "", invalid(errNoRefreshToken)
+	}
+	return raw, nil
+}

@@ -1,0 +1,80 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token"
+)
+
+// refusal is the outcome of a request that is not let through. err says more to
+// the log than the client is told; it never holds any part of a credential.
+type refusal struct {
+	reason dialect.Reason
+	err    error
+}
+
+// retryAfter is how many seconds a client is told to wait when the list cannot
+// answer. Long enough not to be hammered, short enough not to matter to a person.
+const retryAfter = "5"
+
+// credentialRefusal is the refusal for an error of the token package.
+func credentialRefusal(err error) *refusal {
+	reason := dialect.InvalidCredential
+	switch {
+	case errors.Is(err, token.ErrMissing):
+		reason = dialect.MissingCredential
+	case errors.Is(err, token.ErrExpired):
+		reason = dialect.ExpiredCredential
+	}
+	return &refusal{reason: reason, err: err}
+}
+
+// verdictRefusal is the refusal for a verdict of the list, or nil for Live.
+func verdictRefusal(verdict revocation.Verdict, err error) *refusal {
+	switch verdict {
+	case revocation.Live:
+		if err == nil {
+			return nil
+		}
+	case revocation.RevokedToken, revocation.RevokedSession, revocation.RevokedClient:
+		return &refusal{reason: dialect.RevokedCredential}
+	case revocation.TooOld:
+		return &refusal{reason: dialect.AgedCredential}
+	}
+	return &refusal{reason: dialect.Unavailable, err: err}
+}
+
+// writeRefusal answers a request that is refused. The body goes out as it is, so
+// that no error page replaces the API's own format.
+func writeRefusal(w http.ResponseWriter, d dialect.Dialect, reason dialect.Reason) error {
+	answer := d.Refuse(reason)
+	h := w.Header()
+	switch reason {
+	case dialect.MissingCredential:
+		// RFC 6750 §3.1: no error code where no credential was sent.
+		h.Set("WWW-Authenticate", "Bearer")
+	case dialect.ExpiredCredential:
+		h.Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The access token expired"`)
+	case dialect.InvalidCredential, dialect.RevokedCredential, dialect.AgedCredential:
+		h.Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The access token is invalid or was revoked"`)
+	case dialect.Unavailable:
+		h.Set("Retry-After", retryAfter)
+	}
+	return writeAnswer(w, answer)
+}
+
+// writeAnswer writes an answer of the sidecar's own. To a HEAD request the server
+// sends the same header fields and no body (RFC 9110 §9.3.2).
+func writeAnswer(w http.ResponseWriter, answer dialect.Answer) error {
+	h := w.Header()
+	h.Set("Content-Type", answer.ContentType)
+	h.Set("Content-Length", strconv.Itoa(len(answer.Body)))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(answer.Status)
+	_, err := w.Write(answer.Body)
+	return err
+}

@@ -1,0 +1,77 @@
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"example.com/caddy-token-auth/revocation"
+)
+
+// lists holds the list of each store identity that a configuration uses. During a
+// reload the old and the new configuration both do.
+var lists = caddy.NewUsagePool()
+
+// sharedList is a list, or the place for one that is not open yet.
+type sharedList struct {
+	list atomic.Pointer[revocation.List]
+	// mu serialises open and Destruct.
+	mu sync.Mutex
+}
+
+// acquireList returns the shared list with the given identity; each call is matched
+// by one of releaseList.
+func acquireList(identity string) (*sharedList, error) {
+	value, _, err := lists.LoadOrNew(identity, func() (caddy.Destructor, error) {
+		return new(sharedList), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*sharedList), nil
+}
+
+// releaseList gives back what acquireList returned and closes the list after the last one.
+func releaseList(identity string) error {
+	_, err := lists.Delete(identity)
+	return err
+}
+
+// open opens the list, or applies the options to it if it is open already.
+func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logger, opts revocation.Options) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if list := s.list.Load(); list != nil {
+		if err := list.SetMaxTokenLifetime(ctx, opts.MaxTokenLifetime); err != nil {
+			return err
+		}
+		return list.SetCacheSize(opts.CacheSize)
+	}
+	store, err := module.Open(ctx, log)
+	if err != nil {
+		return err
+	}
+	list, err := revocation.Open(ctx, store, opts)
+	if err != nil {
+		if closeErr := store.Close(); closeErr != nil {
+			err = fmt.Errorf("%w; and closing the store: %w", err, closeErr)
+		}
+		return err
+	}
+	s.list.Store(list)
+	return nil
+}
+
+// Destruct implements caddy.Destructor.
+func (s *sharedList) Destruct() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if list := s.list.Swap(nil); list != nil {
+		return list.Close()
+	}
+	return nil
+}

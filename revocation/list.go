@@ -1,0 +1,162 @@
+package revocation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options are the settings of a List. The zero value of each means its default.
+type Options struct {
+	// CacheSize is how many verdicts are cached; DefaultCacheSize.
+	CacheSize int
+	// MaxTokenLifetime is how long cut-offs are remembered, and how old a token
+	// may be; DefaultMaxTokenLifetime.
+	MaxTokenLifetime time.Duration
+	// Now is the clock; time.Now.
+	Now func() time.Time
+}
+
+// List is a revocation list: a Store and what is needed to ask it rarely.
+type List struct {
+	store  Store
+	filter Filter // nil where the store has none
+	now    func() time.Time
+	cache  *verdictCache
+	seq    sequences
+
+	// retention is nil once the list is closed.
+	retention atomic.Pointer[retention]
+	// retentionMu serialises changes of the retention.
+	retentionMu sync.Mutex
+}
+
+// Open returns a List on store, which it closes when it is closed itself. On an
+// error the store is left open.
+func Open(ctx context.Context, store Store, opts Options) (*List, error) {
+	if opts.CacheSize == 0 {
+		opts.CacheSize = DefaultCacheSize
+	}
+	if opts.MaxTokenLifetime == 0 {
+		opts.MaxTokenLifetime = DefaultMaxTokenLifetime
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	cache, err := newVerdictCache(opts.CacheSize)
+	if err != nil {
+		return nil, err
+	}
+	l := &List{store: store, now: opts.Now, cache: cache}
+	l.filter, _ = store.(Filter)
+	if err := l.loadRetention(ctx, opts.MaxTokenLifetime); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close closes the list and its store. Calls that are under way finish or return
+// ErrClosed.
+func (l *List) Close() error {
+	l.retentionMu.Lock()
+	l.retention.Store(nil)
+	l.retentionMu.Unlock()
+	return l.store.Close()
+}
+
+// SetCacheSize changes how many verdicts are cached; 0 is DefaultCacheSize.
+func (l *List) SetCacheSize(size int) error {
+	if size == 0 {
+		size = DefaultCacheSize
+	}
+	if size < MinCacheSize {
+		return fmt.Errorf("cache size %d: want at least %d", size, MinCacheSize)
+	}
+	l.cache.resize(size)
+	return nil
+}
+
+// errNoIdentity is a mistake of the caller.
+var errNoIdentity = errors.New("revocation: identity has no token identifier")
+
+// Check returns the verdict on a verified identity. It takes no lock but the
+// cache's and no store access where the answer is cached or the store's Filter
+// rules every entry out. An error comes with Unknown and with nothing else.
+func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
+	if id == nil || id.token == "" {
+		return Unknown, errNoIdentity
+	}
+	r := l.retention.Load()
+	if r == nil {
+		return Unknown, ErrClosed
+	}
+	if r.tooOld(id.issuedAt, l.now()) {
+		return TooOld, nil
+	}
+	// The numbers are read before the lookup: an entry that lands after this
+	// line makes the verdict below outdated, whenever it is put into the cache.
+	numbers := l.seq.numbers(id)
+	if c, ok := l.cache.get(id); ok && c.numbers == numbers {
+		return c.verdict, nil
+	}
+	verdict, err := l.lookUp(ctx, id)
+	if err != nil {
+		return Unknown, err
+	}
+	l.cache.add(id, cachedVerdict{verdict: verdict, numbers: numbers})
+	return verdict, nil
+}
+
+// lookUp asks the store.
+func (l *List) lookUp(ctx context.Context, id *Identity) (Verdict, error) {
+	if l.allAbsent(id.keys[:]) {
+		return Live, nil
+	}
+	found, err := l.store.Lookup(ctx, id.keys[:]...)
+	if err != nil {
+		return Unknown, fmt.Errorf("look up revocations: %w", err)
+	}
+	if len(found) != len(id.keys) {
+		return Unknown, fmt.Errorf("look up revocations: store returned %d entries for %d keys", len(found), len(id.keys))
+	}
+	return verdictOf(id, found), nil
+}
+
+// allAbsent reports whether the store certainly holds none of keys.
+func (l *List) allAbsent(keys []Key) bool {
+	if l.filter == nil {
+		return false
+	}
+	for _, k := range keys {
+		if !k.IsZero() && !l.filter.Absent(k) {
+			return false
+		}
+	}
+	return true
+}
+
+// verdictOf judges id by the entries found under its keys.
+func verdictOf(id *Identity, found []Entry) Verdict {
+	switch {
+	case found[keyToken].Scope == ScopeToken:
+		return RevokedToken
+	case cutOff(id, found[keySession], found[keyIssued]):
+		return RevokedSession
+	case cutOff(id, found[keyClient], found[keyIssued]):
+		return RevokedClient
+	default:
+		return Live
+	}
+}
+
+// cutOff reports whether the cut-off, if there is one, covers id: it was issued at
+// or before it, and was not seen being issued when it stood already.
+func cutOff(id *Identity, cutoff, issued Entry) bool {
+	if cutoff.Scope == 0 || id.issuedAt.After(cutoff.At) {
+		return false
+	}
+	return issued.Scope != ScopeIssued || issued.At.Before(cutoff.At)
+}

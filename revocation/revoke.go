@@ -1,0 +1,129 @@
+package revocation
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Revoke revokes the token, the session or the client of a verified identity and
+// returns the entry that was stored. Once it has returned nil the revocation is
+// durable and holds for every Check that begins.
+//
+// The cut-off of a session or client is the current time, or the identity's own
+// issued-at if the issuer's clock is ahead, and always later than the one before.
+func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, error) {
+	r := l.retention.Load()
+	if r == nil {
+		return Entry{}, ErrClosed
+	}
+	if _, err := ParseScope(scope.String()); err != nil {
+		return Entry{}, err
+	}
+	name := id.identifier(scope)
+	if name == "" {
+		return Entry{}, fmt.Errorf("revoke: the token names no %s", scope)
+	}
+	now := l.now()
+	entry := Entry{Scope: scope, Realm: id.realm, ID: name, At: now}
+	key := entry.Key()
+	// Announced before it is looked up or written: a token whose issuance is
+	// recorded meanwhile (see Issued) is not taken to have survived this.
+	l.seq.touch(key)
+	if scope == ScopeToken {
+		entry.Expires = r.tokenExpiry(id, now)
+	} else {
+		var err error
+		if entry.At, err = l.nextCutoff(ctx, id, now); err != nil {
+			return Entry{}, err
+		}
+		entry.Expires = r.cutoffExpiry(entry.At)
+	}
+	if err := l.write(ctx, entry); err != nil {
+		return Entry{}, fmt.Errorf("revoke %s: %w", scope, err)
+	}
+	return entry, nil
+}
+
+// nextCutoff returns the time of a new cut-off for the session or client of id. It
+// is later than both cut-offs so far, so that no record of an issuance that
+// survived one of them outweighs it, even if the clock was set back meanwhile.
+func (l *List) nextCutoff(ctx context.Context, id *Identity, now time.Time) (time.Time, error) {
+	at := now
+	if id.issuedAt.After(at) {
+		at = id.issuedAt
+	}
+	keys := id.cutoffKeys()
+	if l.allAbsent(keys) {
+		return at, nil
+	}
+	found, err := l.store.Lookup(ctx, keys...)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look up the cut-off before: %w", err)
+	}
+	for _, e := range found {
+		if e.Scope != 0 && !at.After(e.At) {
+			at = e.At.Add(time.Nanosecond)
+		}
+	}
+	return at, nil
+}
+
+// write makes the entry durable, then outdates what is cached about its key.
+func (l *List) write(ctx context.Context, entry Entry) error {
+	err := l.store.Revoke(ctx, entry)
+	// After an error too: it may have been stored.
+	l.seq.touch(entry.Key())
+	return err
+}
+
+// Mark returns the present moment, for Issued.
+func (l *List) Mark() Mark { return l.seq.mark() }
+
+// Issued records that the token of id was issued after since, a Mark taken before
+// the issuer was asked for it. The cut-offs of its client and session that stood
+// then do not cover it, although it may say that it was issued at or before them:
+// issued-at has whole seconds, and the issuer's clock may be behind. Nothing is
+// stored where none of them covers it anyway.
+//
+// A cut-off that came after since keeps covering it.
+func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
+	r := l.retention.Load()
+	if r == nil {
+		return ErrClosed
+	}
+	cutoffs := id.cutoffKeys()
+	if len(cutoffs) == 0 || l.allAbsent(cutoffs) {
+		return nil
+	}
+	found, err := l.store.Lookup(ctx, cutoffs...)
+	if err != nil {
+		return fmt.Errorf("look up cut-offs: %w", err)
+	}
+	var survived time.Time
+	for i, e := range found {
+		if e.Scope == 0 || id.issuedAt.After(e.At) {
+			continue
+		}
+		if l.seq.changedSince(cutoffs[i], since) {
+			return nil
+		}
+		if e.At.After(survived) {
+			survived = e.At
+		}
+	}
+	if survived.IsZero() {
+		return nil
+	}
+	err = l.write(ctx, Entry{
+		Scope:   ScopeIssued,
+		Realm:   id.realm,
+		ID:      id.token,
+		At:      survived,
+		Expires: r.tokenExpiry(id, l.now()),
+	})
+	if err != nil {
+		return fmt.Errorf("record issuance: %w", err)
+	}
+	return nil
+}
