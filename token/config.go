@@ -1,0 +1,146 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// DefaultMaxLength is the longest token that is looked at, in bytes. Common servers
+	// accept about 8 KB for all header fields together.
+	DefaultMaxLength = 8192
+	// DefaultCacheSize is the number of verified tokens that are kept.
+	DefaultCacheSize = 100_000
+
+	// maxMaxLength is what net/http takes for a whole request header by default.
+	maxMaxLength = 1 << 20
+	// maxLeeway is the greatest clock difference that can be configured. More would
+	// rather hide a broken clock.
+	maxLeeway = 10 * time.Minute
+	// maxKeys bounds what one forged token costs: it is tried with each key.
+	maxKeys = 64
+)
+
+// Config says what a Verifier accepts.
+type Config struct {
+	// Keys to verify signatures with; 1 to 64.
+	Keys []VerificationKey
+	// Algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1). Default: all that the
+	// keys can do.
+	Algorithms []string
+	// Types are the accepted values of typ, compared without regard to case and to an
+	// "application/" in front (RFC 8725 §3.11). A token without typ counts as "JWT".
+	// Default: "JWT" and "at+jwt".
+	Types []string
+
+	// Issuers: iss must be one of them, exactly. Default: any issuer, or none.
+	Issuers []string
+	// Audiences: aud must contain one of them, exactly. Default: any audience, or none.
+	Audiences []string
+
+	// Leeway for exp and nbf, 0 to 10 minutes.
+	Leeway time.Duration
+	// IssuedAtLeeway is how far iat may lie in the future, 0 to 10 minutes.
+	IssuedAtLeeway time.Duration
+
+	// Realm of the identities. Default: the token's iss if Issuers is set, "" otherwise.
+	Realm string
+	// ClientClaim and SessionClaim name the top-level claims that hold the identifiers
+	// of the client and the session: strings or integers. Default: "sub" and "sid".
+	ClientClaim, SessionClaim string
+	// RequireClient and RequireSession refuse a token without the claim with ErrClaim.
+	RequireClient, RequireSession bool
+
+	// MaxLength of a token in bytes. Default: DefaultMaxLength.
+	MaxLength int
+	// CacheSize is the number of verified tokens kept. Default: DefaultCacheSize. A
+	// negative value turns the cache off. A token takes its length and about 550 bytes
+	// more, so that CacheSize × MaxLength bounds the memory that large tokens can take.
+	CacheSize int
+	// Now is the clock. Default: time.Now.
+	Now func() time.Time
+}
+
+// withDefaults checks c and returns it with the defaults filled in.
+func (c Config) withDefaults() (Config, error) {
+	switch {
+	case len(c.Keys) == 0:
+		return c, errors.New("no verification key")
+	case len(c.Keys) > maxKeys:
+		return c, fmt.Errorf("%d verification keys: at most %d are accepted", len(c.Keys), maxKeys)
+	case c.Leeway < 0 || c.Leeway > maxLeeway:
+		return c, fmt.Errorf("leeway %s: want 0 to %s", c.Leeway, maxLeeway)
+	case c.IssuedAtLeeway < 0 || c.IssuedAtLeeway > maxLeeway:
+		return c, fmt.Errorf("leeway of the issue time %s: want 0 to %s", c.IssuedAtLeeway, maxLeeway)
+	case slices.Contains(c.Issuers, ""):
+		return c, errors.New("an issuer is empty")
+	case slices.Contains(c.Audiences, ""):
+		return c, errors.New("an audience is empty")
+	case c.MaxLength < 0 || c.MaxLength > maxMaxLength:
+		return c, fmt.Errorf("maximum length %d: want at most %d bytes", c.MaxLength, maxMaxLength)
+	}
+	algorithms, err := allowedAlgorithms(c.Keys, c.Algorithms)
+	if err != nil {
+		return c, err
+	}
+	c.Algorithms = algorithms
+
+	if len(c.Types) == 0 {
+		c.Types = []string{"JWT", "at+jwt"}
+	}
+	types := make([]string, len(c.Types))
+	for i, t := range c.Types {
+		types[i] = mediaType(t)
+	}
+	c.Types = types
+
+	c.Issuers, c.Audiences = slices.Clone(c.Issuers), slices.Clone(c.Audiences)
+	if c.ClientClaim == "" {
+		c.ClientClaim = "sub"
+	}
+	if c.SessionClaim == "" {
+		c.SessionClaim = "sid"
+	}
+	if c.MaxLength == 0 {
+		c.MaxLength = DefaultMaxLength
+	}
+	if c.CacheSize == 0 {
+		c.CacheSize = DefaultCacheSize
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c, nil
+}
+
+// allowedAlgorithms returns the names in wanted, or all that keys can do.
+func allowedAlgorithms(keys []VerificationKey, wanted []string) ([]string, error) {
+	var possible []string
+	for _, key := range keys {
+		if len(key.algorithms) == 0 {
+			return nil, errors.New("a verification key is the zero value")
+		}
+		for _, alg := range key.algorithms {
+			if !slices.Contains(possible, alg) {
+				possible = append(possible, alg)
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return possible, nil
+	}
+	for _, alg := range wanted {
+		switch {
+		case strings.EqualFold(strings.TrimSpace(alg), "none"):
+			return nil, errors.New(`algorithm "none" means no signature at all and is never accepted`)
+		case !slices.Contains(supported, alg):
+			return nil, fmt.Errorf("unknown algorithm %q: want one of %s", alg, strings.Join(supported, ", "))
+		case !slices.Contains(possible, alg):
+			return nil, fmt.Errorf("no key can do algorithm %s: they can do %s", alg, strings.Join(possible, ", "))
+		}
+	}
+	return slices.Clone(wanted), nil
+}

@@ -1,0 +1,51 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The reasons for which a credential is refused. Errors of this package wrap one of
+// them; test with errors.Is. Their texts are fixed and hold nothing of the credential.
+var (
+	// ErrMissing: the request has no credential at all.
+	ErrMissing = errors.New("no credential")
+	// ErrConflict: the request has two different credentials.
+	ErrConflict = errors.New("conflicting credentials")
+
+	// ErrMalformed: this is no bearer credential (RFC 6750 §2.1) or no JWT in compact
+	// form (RFC 7519 §7.2).
+	ErrMalformed = errors.New("malformed token")
+	// ErrTooLarge: longer than Config.MaxLength. It wraps ErrMalformed.
+	ErrTooLarge = fmt.Errorf("%w: too long", ErrMalformed)
+	// ErrAlgorithm: alg is missing, "none" or not one that the keys are allowed to use
+	// (RFC 8725 §3.1).
+	ErrAlgorithm = errors.New("algorithm not allowed")
+	// ErrHeader: another header parameter is refused: crit, typ, cty, … (RFC 7515 §4.1).
+	ErrHeader = errors.New("header not allowed")
+
+	// ErrSignature: no configured key made this signature.
+	ErrSignature = errors.New("signature is invalid")
+	// ErrUnknownKey: the token's kid is that of none of the keys, all of which have one.
+	// It wraps ErrSignature. A key set that may have changed is worth fetching again.
+	ErrUnknownKey = fmt.Errorf("%w: unknown key", ErrSignature)
+
+	// ErrClaim: a claim is missing or of the wrong type (RFC 7519 §4.1).
+	ErrClaim = errors.New("invalid claim")
+	// ErrIssuer: iss is not one of Config.Issuers.
+	ErrIssuer = errors.New("issuer not accepted")
+	// ErrAudience: aud has none of Config.Audiences.
+	ErrAudience = errors.New("audience not accepted")
+
+	// ErrNotYetValid: nbf lies in the future, leeway considered.
+	ErrNotYetValid = errors.New("token is not valid yet")
+	// ErrIssuedInFuture: iat lies in the future, Config.IssuedAtLeeway considered.
+	ErrIssuedInFuture = errors.New("token was issued in the future")
+	// ErrExpired: exp has passed, leeway considered, and nothing else is wrong.
+	ErrExpired = errors.New("token has expired")
+)
+
+// refusal adds a fixed detail to one of the errors above.
+func refusal(reason error, detail string) error {
+	return fmt.Errorf("%w: %s", reason, detail)
+}

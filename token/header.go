@@ -1,0 +1,76 @@
+package token
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// header is what matters of a JOSE header (RFC 7515 §4.1).
+type header struct {
+	alg string
+	kid string // "" if absent
+}
+
+// parseHeader reads a JOSE header. types holds the accepted values of typ, in lower
+// case and without "application/".
+//
+// Refused with ErrHeader: crit, since no extension is implemented (RFC 7515 §4.1.11);
+// b64 (RFC 7797); enc and zip, which belong to encrypted tokens; cty "JWT", a nested
+// token (RFC 7519 §5.2); a typ that is not among types, so that a token made for
+// another purpose is not taken for an access token (RFC 8725 §3.11).
+//
+// jwk, jku, x5c, x5u and x5t may be there and are not looked at.
+func parseHeader(doc []byte, types []string) (header, error) {
+	var h header
+	typ := "jwt" // a token without typ counts as a plain JWT
+	err := members(doc, func(name string, value jsontext.Value) error {
+		switch name {
+		case "crit", "b64", "enc", "zip":
+			return refusal(ErrHeader, name)
+		case "alg":
+			s, ok := text(value)
+			if !ok {
+				return ErrAlgorithm
+			}
+			h.alg = s
+		case "kid":
+			s, ok := text(value)
+			if !ok {
+				return refusal(ErrHeader, name)
+			}
+			h.kid = s
+		case "typ":
+			s, ok := text(value)
+			if !ok {
+				return refusal(ErrHeader, name)
+			}
+			typ = mediaType(s)
+		case "cty":
+			if s, ok := text(value); !ok || mediaType(s) == "jwt" {
+				return refusal(ErrHeader, name)
+			}
+		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNotStrict):
+		return header{}, refusal(ErrMalformed, "header is not a strict JSON object")
+	case err != nil:
+		return header{}, err
+	case h.alg == "":
+		return header{}, ErrAlgorithm
+	}
+	if !slices.Contains(types, typ) {
+		return header{}, refusal(ErrHeader, "typ")
+	}
+	return h, nil
+}
+
+// mediaType returns a value of typ or cty in lower case and without the prefix that
+// RFC 7515 §4.1.9 allows to leave out.
+func mediaType(s string) string {
+	return strings.TrimPrefix(strings.ToLower(s), "application/")
+}

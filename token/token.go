@@ -1,0 +1,84 @@
+package token
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"example.com/caddy-token-auth/revocation"
+)
+
+// Token is a verified token. It is immutable.
+type Token struct {
+	identity *revocation.Identity
+
+	expires, notBefore, issuedAt date
+
+	// payload is the base64url text of the claims. It shares its memory with the key of
+	// the cache, so that claims which nobody reads cost nothing.
+	payload string
+	read    sync.Once
+	claims  map[string]string // written once, under read
+}
+
+// Identity returns the identifiers that the revocation list is asked about.
+func (t *Token) Identity() *revocation.Identity { return t.identity }
+
+// Expires returns exp without leeway, or the zero time if the token has none.
+func (t *Token) Expires() time.Time { return t.expires.time() }
+
+// NotBefore returns nbf without leeway, or the zero time if the token has none.
+func (t *Token) NotBefore() time.Time { return t.notBefore.time() }
+
+// IssuedAt returns iat, or the zero time if the token has none.
+func (t *Token) IssuedAt() time.Time { return t.issuedAt.time() }
+
+// Claim returns the top-level claim with exactly this name: a string as it is, a
+// number or boolean as its JSON text, an array or object as JSON without white space.
+// It returns false if there is no such claim or if it is null. A string may hold any
+// character, line breaks included: check it before it becomes part of a header field.
+//
+// The first call reads the claims; later ones do not allocate.
+func (t *Token) Claim(name string) (string, bool) {
+	t.read.Do(t.readClaims)
+	value, ok := t.claims[name]
+	return value, ok
+}
+
+func (t *Token) readClaims() {
+	payload, ok := decodeSegment(t.payload)
+	if !ok {
+		return
+	}
+	t.claims = make(map[string]string)
+	// The payload passed members when the token was verified.
+	_ = members(payload, func(name string, value jsontext.Value) error {
+		switch value.Kind() {
+		case 'n':
+		case '"':
+			t.claims[name], _ = text(value)
+		case '{', '[':
+			value = value.Clone()
+			if err := value.Compact(); err != nil {
+				return err
+			}
+			t.claims[name] = string(value)
+		default: // a number or a boolean
+			t.claims[name] = string(value)
+		}
+		return nil
+	})
+}
+
+// Format implements fmt.Formatter. It keeps personal claims out of logs.
+func (t *Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "verified token") }
+
+func (d date) time() time.Time {
+	if d == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(d)).UTC()
+}

@@ -1,0 +1,173 @@
+package token
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"example.com/caddy-token-auth/revocation"
+)
+
+// Verifier verifies JWTs. It never changes after NewVerifier, but for its cache: new
+// keys need a new Verifier, which has no memory of tokens that old keys signed.
+type Verifier struct {
+	config     Config
+	signatures *signatureChecker
+	cache      *cache
+
+	leeway, issuedAtLeeway date
+}
+
+// NewVerifier returns a Verifier for c, or an error that says what is wrong with c.
+func NewVerifier(c Config) (*Verifier, error) {
+	c, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := newCache(c.CacheSize)
+	if err != nil {
+		return nil, err
+	}
+	v := &Verifier{
+		signatures:     newSignatureChecker(c.Keys, c.Algorithms),
+		cache:          tokens,
+		leeway:         date(c.Leeway.Microseconds()),
+		issuedAtLeeway: date(c.IssuedAtLeeway.Microseconds()),
+	}
+	c.Keys = nil
+	v.config = c
+	return v, nil
+}
+
+// Verify returns the verified token for raw, a JWT in compact form (RFC 7519 §7.2),
+// or nil and an error that wraps one of the errors of this package.
+func (v *Verifier) Verify(raw string) (*Token, error) {
+	if len(raw) > v.config.MaxLength {
+		return nil, ErrTooLarge
+	}
+	t, ok := v.cache.get(raw)
+	if !ok {
+		var err error
+		if t, err = v.verify(raw); err != nil {
+			return nil, err
+		}
+	}
+	if err := v.checkTimes(t); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// verify checks everything but the times, which Verify checks again and again, and
+// keeps what was found good. So an expired token costs its cryptography only once.
+func (v *Verifier) verify(raw string) (*Token, error) {
+	if raw == "" {
+		return nil, ErrMissing
+	}
+	parts, ok := parseCompact(raw)
+	if !ok {
+		return nil, refusal(ErrMalformed, "not a compact JWS")
+	}
+	head, ok := decodeSegment(parts.header)
+	if !ok {
+		return nil, refusal(ErrMalformed, "base64url")
+	}
+	h, err := parseHeader(head, v.config.Types)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := v.signatures.candidates(h)
+	if err != nil {
+		return nil, err
+	}
+	payload, ok := decodeSegment(parts.payload)
+	if !ok {
+		return nil, refusal(ErrMalformed, "base64url")
+	}
+	if _, ok := decodeSegment(parts.signature); !ok || parts.signature == "" {
+		return nil, refusal(ErrMalformed, "base64url")
+	}
+	if err := v.signatures.check(raw, h, parts, keys); err != nil {
+		return nil, err
+	}
+	c, err := parseClaims(payload, v.config.ClientClaim, v.config.SessionClaim)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkClaims(c); err != nil {
+		return nil, err
+	}
+	// A copy, because raw may be part of something larger, such as a cookie field.
+	raw = strings.Clone(raw)
+	if parts, ok = parseCompact(raw); !ok {
+		return nil, ErrMalformed
+	}
+	t := v.newToken(parts, c)
+	v.cache.add(raw, t)
+	return t, nil
+}
+
+func (v *Verifier) checkClaims(c claims) error {
+	if len(v.config.Issuers) > 0 && !slices.Contains(v.config.Issuers, c.issuer) {
+		return ErrIssuer
+	}
+	if len(v.config.Audiences) > 0 &&
+		!slices.ContainsFunc(c.audience, func(aud string) bool { return slices.Contains(v.config.Audiences, aud) }) {
+		return ErrAudience
+	}
+	if v.config.RequireClient && c.client == "" {
+		return refusal(ErrClaim, "client")
+	}
+	if v.config.RequireSession && c.session == "" {
+		return refusal(ErrClaim, "session")
+	}
+	return nil
+}
+
+// checkTimes compares the times of t with the clock, the expiry last.
+func (v *Verifier) checkTimes(t *Token) error {
+	now := date(v.config.Now().UnixMicro())
+	switch {
+	case t.notBefore > now+v.leeway:
+		return ErrNotYetValid
+	case t.issuedAt > now+v.issuedAtLeeway:
+		return ErrIssuedInFuture
+	case t.expires != 0 && t.expires <= now-v.leeway:
+		return ErrExpired
+	}
+	return nil
+}
+
+// digestPrefix begins the identifiers of tokens without jti.
+const digestPrefix = "digest:"
+
+func (v *Verifier) newToken(parts compact, c claims) *Token {
+	realm := v.config.Realm
+	if realm == "" && len(v.config.Issuers) > 0 {
+		realm = c.issuer
+	}
+	// A jti with the prefix of a digest could be meant to pass for another token.
+	id := c.id
+	if id == "" || strings.HasPrefix(id, digestPrefix) {
+		sum := sha256.Sum256([]byte(parts.signed))
+		id = digestPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
+	}
+	var expires time.Time
+	if c.expires != 0 {
+		expires = (c.expires + v.leeway).time()
+	}
+	return &Token{
+		identity:  revocation.NewIdentity(realm, id, c.session, c.client, c.issuedAt.time(), expires),
+		expires:   c.expires,
+		notBefore: c.notBefore,
+		issuedAt:  c.issuedAt,
+		payload:   parts.payload,
+	}
+}
+
+// Format implements fmt.Formatter. A Verifier holds secrets and shows nothing.
+func (Verifier) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "token verifier") }
