@@ -1,0 +1,227 @@
+package index
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"example.com/caddy-token-auth/revocation"
+)
+
+func keyOf(n uint64) revocation.Key {
+	var k revocation.Key
+	binary.BigEndian.PutUint64(k[:], n)
+	return k
+}
+
+// model is what an Index has to agree with.
+type model map[revocation.Key][]uint32
+
+func (m model) add(k revocation.Key, e uint32) { m[k] = append(m[k], e) }
+
+func (m model) remove(k revocation.Key, e uint32) bool {
+	i := slices.Index(m[k], e)
+	if i < 0 {
+		return false
+	}
+	m[k] = slices.Delete(m[k], i, i+1)
+	return true
+}
+
+func (m model) len() (n int) {
+	for _, es := range m {
+		n += len(es)
+	}
+	return n
+}
+
+// check compares the index with the model, for every key of the model and as many
+// absent ones, and the order and count inside every shard.
+func check(t *testing.T, x *Index, m model, exact bool) {
+	t.Helper()
+	if x.Len() != m.len() {
+		t.Fatalf("Len() = %d, want %d", x.Len(), m.len())
+	}
+	for k, want := range m {
+		got := x.Candidates(nil, k)
+		for _, e := range want {
+			if !slices.Contains(got, e) {
+				t.Fatalf("Candidates(%x) = %v, want %v", k, got, want)
+			}
+		}
+		if exact && len(got) != len(want) {
+			t.Fatalf("Candidates(%x) = %v, want %v", k, got, want)
+		}
+		if may := x.MayContain(k); may != (len(got) > 0) {
+			t.Fatalf("MayContain(%x) = %t, Candidates %v", k, may, got)
+		}
+	}
+	for i := range x.shards {
+		checkTable(t, &x.shards[i].table)
+	}
+}
+
+func checkTable(t *testing.T, tab *table) {
+	t.Helper()
+	used, last := uint32(0), uint64(0)
+	for i := range tab.slots {
+		s := &tab.slots[i]
+		if s.expiry == 0 {
+			continue
+		}
+		used++
+		if s.hash() < last {
+			t.Fatalf("slot %d is out of order", i)
+		}
+		last = s.hash()
+		home := tab.home(last)
+		if home > i {
+			t.Fatalf("slot %d holds an entry whose home is %d", i, home)
+		}
+		for j := home; j < i; j++ {
+			if tab.slots[j].expiry == 0 {
+				t.Fatalf("slot %d cannot be reached from its home %d", i, home)
+			}
+		}
+	}
+	if used != tab.used {
+		t.Fatalf("%d slots in use, counted %d", used, tab.used)
+	}
+}
+
+func TestAgreesWithAMap(t *testing.T) {
+	hashes := map[string]func(*Index) func(revocation.Key) uint64{
+		"seeded": func(x *Index) func(revocation.Key) uint64 { return x.seeded },
+		"every key collides": func(*Index) func(revocation.Key) uint64 {
+			return func(revocation.Key) uint64 { return 0xfeed }
+		},
+		"largest hashes": func(*Index) func(revocation.Key) uint64 {
+			return func(k revocation.Key) uint64 { return ^uint64(0) - binary.BigEndian.Uint64(k[:])%7 }
+		},
+		"few hashes": func(x *Index) func(revocation.Key) uint64 {
+			return func(k revocation.Key) uint64 { return x.seeded(k) & (0xff<<56 | 0x7) }
+		},
+		"one shard": func(x *Index) func(revocation.Key) uint64 {
+			return func(k revocation.Key) uint64 { return x.seeded(k) >> 8 }
+		},
+	}
+	for name, hash := range hashes {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(20) {
+				rng := rand.New(rand.NewPCG(seed, 1))
+				x, m := New(), model{}
+				x.hash = hash(x)
+				keys, steps := 1+rng.Uint64N(300), 2000
+				grow := 60
+				for step := range steps {
+					if step == steps/2 {
+						grow = 30 // mostly removals: the tables shrink again
+					}
+					k, e := keyOf(rng.Uint64N(keys)), 1+rng.Uint32N(3)
+					if rng.IntN(100) < grow {
+						x.Add(k, e)
+						m.add(k, e)
+						continue
+					}
+					want := m.remove(k, e)
+					got := x.Remove(k, e)
+					if want && !got || !want && got && name == "seeded" {
+						t.Fatalf("seed %d: Remove = %t, want %t", seed, got, want)
+					}
+					if got && !want {
+						x.Add(k, e) // a colliding key's: put it back
+					}
+				}
+				check(t, x, m, name == "seeded" || name == "one shard")
+			}
+		})
+	}
+}
+
+func TestEmptiedIndexContainsNothing(t *testing.T) {
+	x := New()
+	const n = 20_000
+	for i := range uint64(n) {
+		x.Add(keyOf(i), uint32(i+1))
+	}
+	for i := range uint64(n) {
+		if !x.Remove(keyOf(i), uint32(i+1)) {
+			t.Fatalf("key %d is gone", i)
+		}
+	}
+	check(t, x, model{}, true)
+	for i := range uint64(n) {
+		if x.MayContain(keyOf(i)) {
+			t.Fatalf("key %d is still there", i)
+		}
+	}
+	for i := range x.shards {
+		if got := len(x.shards[i].table.slots); got > 64 {
+			t.Fatalf("shard %d keeps %d slots for nothing", i, got)
+		}
+	}
+}
+
+func TestRemoveLeavesOtherExpiriesOfTheKey(t *testing.T) {
+	x := New()
+	x.Add(keyOf(1), 10)
+	x.Add(keyOf(1), 20)
+	if !x.Remove(keyOf(1), 10) || x.Remove(keyOf(1), 10) {
+		t.Fatal("an expiry is removed exactly once")
+	}
+	if got := x.Candidates(nil, keyOf(1)); !slices.Equal(got, []uint32{20}) {
+		t.Fatalf("Candidates = %v, want [20]", got)
+	}
+}
+
+// An entry that is moved by adding its new expiry before removing the old one is
+// never out of sight, whatever else grows and shrinks around it.
+func TestMovedEntryIsAlwaysVisible(t *testing.T) {
+	x := New()
+	x.Add(keyOf(0), 1)
+	stop := make(chan struct{})
+	var background sync.WaitGroup
+	background.Go(func() {
+		for n := uint64(1); ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			x.Add(keyOf(n), 5)
+			if n > 3000 {
+				x.Remove(keyOf(n-3000), 5)
+			}
+		}
+	})
+	background.Go(func() {
+		for e := uint32(1); ; e++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			x.Add(keyOf(0), e+1)
+			x.Remove(keyOf(0), e)
+		}
+	})
+	for range 20_000 {
+		if !x.MayContain(keyOf(0)) || len(x.Candidates(nil, keyOf(0))) == 0 {
+			t.Error("the entry was out of sight")
+			break
+		}
+	}
+	close(stop)
+	background.Wait()
+}
+
+func TestMayContainDoesNotAllocate(t *testing.T) {
+	x := New()
+	x.Add(keyOf(1), 1)
+	hit, miss := keyOf(1), keyOf(2)
+	if n := testing.AllocsPerRun(1000, func() { x.MayContain(hit); x.MayContain(miss) }); n != 0 {
+		t.Fatalf("%v allocations", n)
+	}
+}

@@ -1,0 +1,137 @@
+package index
+
+import "math/bits"
+
+// How full a table gets before it grows, and by how much. The memory for an entry
+// is 12/maxLoad bytes just before and 12*growth/maxLoad just after: 14.1 to 15.9.
+// A small step costs an entry about eight moves on average over its time here.
+const (
+	maxLoadPercent = 85
+	growthPercent  = 112
+	// minLoadPercent is when a table shrinks, far enough from the load right
+	// after growing (76 %) that adding and removing in turn moves nothing.
+	minLoadPercent = 40
+
+	minHomes = 8
+	// minTail and maxTail bound the overflow that a table starts with. It is longer
+	// than the runs that a seeded hash leads to, and is extended by minTail slots
+	// when a run needs more all the same.
+	minTail = 4
+	maxTail = 64
+)
+
+// slot holds one entry: a hash in two halves, so that a slot takes 12 bytes and
+// not 16, and its expiry. Expiry 0 marks an empty slot.
+type slot struct {
+	high, low uint32
+	expiry    uint32
+}
+
+func (s *slot) hash() uint64 { return uint64(s.high)<<32 | uint64(s.low) }
+
+// table is the sorted slice described in the package comment. The zero table is
+// empty and usable. It does not lock.
+type table struct {
+	slots []slot
+	homes uint32 // slots that are some hash's home
+	used  uint32
+}
+
+// home returns the slot where the search for h begins. It never decreases as h
+// grows, within one shard.
+func (t *table) home(h uint64) int {
+	high, _ := bits.Mul64(h<<shardBits, uint64(t.homes))
+	return int(high)
+}
+
+// find returns the first slot with hash h.
+func (t *table) find(h uint64) (int, bool) {
+	for i := t.home(h); i < len(t.slots) && t.slots[i].expiry != 0; i++ {
+		if got := t.slots[i].hash(); got >= h {
+			return i, got == h
+		}
+	}
+	return 0, false
+}
+
+func (t *table) appendExpiries(dst []uint32, h uint64) []uint32 {
+	i, found := t.find(h)
+	for ; found && i < len(t.slots) && t.slots[i].expiry != 0 && t.slots[i].hash() == h; i++ {
+		dst = append(dst, t.slots[i].expiry)
+	}
+	return dst
+}
+
+func (t *table) insert(h uint64, expiry uint32) {
+	if uint64(t.used+1)*100 > uint64(t.homes)*maxLoadPercent {
+		t.resize(max(minHomes, int(uint64(t.homes)*growthPercent/100)+1))
+	}
+	i := t.home(h)
+	for i < len(t.slots) && t.slots[i].expiry != 0 && t.slots[i].hash() <= h {
+		i++
+	}
+	end := i
+	for end < len(t.slots) && t.slots[end].expiry != 0 {
+		end++
+	}
+	if end == len(t.slots) {
+		t.slots = append(t.slots, make([]slot, minTail)...)
+	}
+	copy(t.slots[i+1:end+1], t.slots[i:end])
+	t.slots[i] = slot{high: uint32(h >> 32), low: uint32(h), expiry: expiry}
+	t.used++
+}
+
+func (t *table) remove(h uint64, expiry uint32) bool {
+	i, found := t.find(h)
+	if !found {
+		return false
+	}
+	for t.slots[i].expiry != expiry {
+		i++
+		if i == len(t.slots) || t.slots[i].expiry == 0 || t.slots[i].hash() != h {
+			return false
+		}
+	}
+	// Entries to the right that are not at home move back by one.
+	end := i + 1
+	for end < len(t.slots) && t.slots[end].expiry != 0 && t.home(t.slots[end].hash()) < end {
+		end++
+	}
+	copy(t.slots[i:end-1], t.slots[i+1:end])
+	t.slots[end-1] = slot{}
+	t.used--
+	if t.homes > minHomes && uint64(t.used)*100 < uint64(t.homes)*minLoadPercent {
+		t.resize(max(minHomes, int(uint64(t.used)*100*growthPercent/(100*maxLoadPercent))))
+	}
+	return true
+}
+
+// resize moves every entry to a table with at least the given number of homes.
+// Entries are copied in order, each to its home or right after the one before it,
+// so this is one pass over both slices.
+func (t *table) resize(homes int) {
+	next := newTable(homes)
+	next.used = t.used
+	end := 0
+	for i := range t.slots {
+		if t.slots[i].expiry == 0 {
+			continue
+		}
+		end = max(end, next.home(t.slots[i].hash()))
+		if end == len(next.slots) {
+			next.slots = append(next.slots, make([]slot, minTail)...)
+		}
+		next.slots[end] = t.slots[i]
+		end++
+	}
+	*t = next
+}
+
+func newTable(homes int) table {
+	tail := min(maxTail, homes/8+minTail)
+	// append, unlike make, hands out the rest of the allocator's size class too.
+	slots := append([]slot(nil), make([]slot, homes+tail)...)
+	slots = slots[:cap(slots)]
+	return table{slots: slots, homes: uint32(len(slots) - tail)}
+}
