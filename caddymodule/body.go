@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -37,8 +38,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, errBodyTooLarge
 		}
 		return nil, fmt.Errorf("read request body: %w", err)
@@ -58,10 +58,8 @@ func parseJSONPath(s string) (jsonPath, error) {
 		return nil, nil
 	}
 	path := strings.Split(s, ".")
-	for _, name := range path {
-		if name == "" {
-			return nil, fmt.Errorf("JSON path %q: empty member name", s)
-		}
+	if slices.Contains(path, "") {
+		return nil, fmt.Errorf("JSON path %q: empty member name", s)
 	}
 	return path, nil
 }

@@ -76,7 +76,7 @@ func TestReadBodyRefusesWhatAnUpstreamCouldReadDifferently(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r := httptest.NewRequest(http.MethodPost, "/auth/refresh", strings.NewReader(body))
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/auth/refresh", strings.NewReader(body))
 			r.Header = tt.header
 			got, err := readBody(httptest.NewRecorder(), r)
 			if (err == nil) != tt.ok {
@@ -94,7 +94,7 @@ func TestReadBodyRefusesWhatAnUpstreamCouldReadDifferently(t *testing.T) {
 }
 
 func TestReadBodyIsBounded(t *testing.T) {
-	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(strings.Repeat("x", maxRequestBody+1)))
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat("x", maxRequestBody+1)))
 	if _, err := readBody(httptest.NewRecorder(), r); !errors.Is(err, errBodyTooLarge) {
 		t.Errorf("got %v", err)
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
 )
 
@@ -52,13 +53,10 @@ func (c *capture) succeeded() bool { return c.status >= 200 && c.status < 300 }
 
 // release sends the answer to the client, unchanged.
 func (c *capture) release(w http.ResponseWriter) error {
-	h := w.Header()
-	for name, values := range c.header {
-		h[name] = values
-	}
+	maps.Copy(w.Header(), c.header)
 	if c.status != 0 {
 		w.WriteHeader(c.status)
 	}
-	_, err := w.Write(c.body.Bytes())
+	_, err := w.Write(c.body.Bytes()) //nolint:gosec // the upstream's own answer, as it came
 	return err
 }

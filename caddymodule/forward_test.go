@@ -11,7 +11,7 @@ func TestIdentityHeadersOfTheClientNeverPass(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 	r.Header = http.Header{
 		"X-Client-Id": {"1"},
 		"X_client_id": {"2"},

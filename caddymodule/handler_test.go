@@ -188,7 +188,7 @@ func TestPathsAreThoseOfTheOriginalRequest(t *testing.T) {
 // A request smuggled behind another one on the same connection is judged by itself.
 func TestPipelinedRequestsAreJudgedOneByOne(t *testing.T) {
 	s, upstream := startEcho(t, "public /open")
-	conn, err := net.Dial("tcp", s.addr)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -396,7 +396,7 @@ func TestLoginAnswerIsNotChanged(t *testing.T) {
 			s := start(t, upstream, "api octopus_cards\nsecret "+testSecret)
 			s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 			direct := httptest.NewRecorder()
-			upstream(direct, httptest.NewRequest(http.MethodPost, "/auth/login", http.NoBody))
+			upstream(direct, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/auth/login", http.NoBody))
 			a := s.do("POST", "/auth/login", `{}`)
 			a.want(t, "answer", direct.Code, direct.Body.String())
 			for field, values := range direct.Header() {

@@ -35,7 +35,7 @@ func checkUpgrade(r *http.Request) bool {
 			}
 		case "h2c":
 			r.Header.Del("Upgrade")
-			r.Header.Del("Http2-Settings")
+			r.Header.Del("HTTP2-Settings")
 			removeConnectionTokens(r.Header, func(name string) bool {
 				return strings.EqualFold(name, "upgrade") || strings.EqualFold(name, "http2-settings")
 			})

@@ -1,0 +1,60 @@
+# Every target says what it does: make help.
+
+# Tools are pinned here and run from source; another build of one can be named, for
+# example: make lint GOLANGCI_LINT=golangci-lint
+GOLANGCI_LINT ?= go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   ?= go run golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+# Another vulnerability database, for where https://vuln.go.dev is out of reach.
+GOVULNDB ?=
+
+FUZZTIME     ?= 60s
+CRASH_CYCLES ?= 50
+BENCH        ?= .
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Run the sidecar in front of the example API, ready to try
+	go run ./cmd/quickstart
+
+.PHONY: build
+build: ## Build Caddy with this plugin: bin/caddy
+	go build -trimpath -o bin/caddy ./cmd/caddy
+
+.PHONY: test
+test: ## Run go vet and all tests, with the race detector if there is a C compiler
+	script/test
+
+.PHONY: lint
+lint: ## Run golangci-lint; its rules are in .golangci.yml
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what is called; GOVULNDB=<url> for another database
+	$(GOVULNCHECK) $(if $(GOVULNDB),-db $(GOVULNDB) )./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every fuzz target for FUZZTIME (60s)
+	script/fuzz $(FUZZTIME)
+
+.PHONY: crash
+crash: ## Kill the built binary CRASH_CYCLES (50) times and look for lost logouts
+	CRASH_CYCLES=$(CRASH_CYCLES) go test -count=1 -timeout 30m -run Crash ./...
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH (all)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+
+.PHONY: fmt
+fmt: ## Format Go files and caddyfile.example
+	$(GOLANGCI_LINT) fmt ./...
+	go run ./cmd/caddy fmt --overwrite caddyfile.example
+
+.PHONY: clean
+clean: ## Remove what was built, and the quickstart's data
+	rm -rf bin dist .quickstart coverage.txt
