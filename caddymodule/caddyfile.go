@@ -34,6 +34,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		leeway           <duration>
 //		iat_leeway       <duration>
 //		realm            <name>
+//		from             header Authorization Bearer | header <name> | cookie <name> | query <name>
 //		client_claim     <claim>
 //		session_claim    <claim>
 //
@@ -107,6 +108,8 @@ func (h *Handler) checkOption(option string) error {
 		_, err = newAllowList(h.AllowIPs.Clients)
 	case "responses":
 		_, err = dialect.Named(h.Responses)
+	case "from":
+		_, err = newSources(h.From)
 	case "forward_identity":
 		_, err = newForwarder(h.ForwardIdentity)
 	}
@@ -124,7 +127,7 @@ func checkEndpoint(path string) error {
 // repeatable are the options that add to what was given before.
 var repeatable = map[string]bool{
 	"secret": true, "public_key": true, "algorithms": true, "issuer": true, "audience": true,
-	"public": true, "allow_ips": true, "forward_identity": true,
+	"public": true, "allow_ips": true, "forward_identity": true, "from": true,
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
@@ -176,6 +179,17 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return unmarshalEndpoint(d, &h.Logout.Path, map[string]*string{"scope": &h.Logout.Scope})
 	case "allow_ips":
 		return h.unmarshalAllowIPs(d)
+	case "from":
+		args := d.RemainingArgs()
+		if len(args) < 2 || len(args) > 3 {
+			return d.ArgErr()
+		}
+		source := Source{In: args[0], Name: args[1]}
+		if len(args) == 3 {
+			source.Scheme = args[2]
+		}
+		h.From = append(h.From, source)
+		return noBlock(d)
 	case "forward_identity":
 		args := d.RemainingArgs()
 		if len(args) < 2 {

@@ -53,6 +53,9 @@ type Handler struct {
 	// IATLeeway is how far iat may lie in the future, at most 10m. Default: 5s. A
 	// token of an issuer whose clock is ahead may outlive a logout by this much.
 	IATLeeway *caddy.Duration `json:"iat_leeway,omitempty"`
+	// From are the places where a request may carry its token; it must not carry two
+	// different ones. Default: the header Authorization with the scheme Bearer.
+	From []Source `json:"from,omitempty"`
 	// Realm separates the clients, sessions and tokens of this API from those of
 	// others that share the list. Default: the token's iss where Issuers is set,
 	// otherwise the empty realm, which only handlers with a common key may share.
@@ -87,6 +90,7 @@ type Handler struct {
 	log      *zap.Logger
 	verifier *token.Verifier
 	dialect  dialect.Dialect
+	sources  sources
 	forward  forwarder
 	allowed  *allowLists
 	refresh  inFlight
@@ -137,11 +141,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // authorize judges the credential of a request. It returns either a verified token
 // that the list holds nothing against, or why there is none.
 func (h *Handler) authorize(r *http.Request) (*token.Token, *refusal) {
-	raw, err := token.BearerFromHeader(r.Header)
+	raw, err := h.sources.find(r)
 	if err != nil {
 		return nil, credentialRefusal(err)
 	}
-	return h.judge(r, raw)
+	t, refused := h.judge(r, raw)
+	if refused == nil {
+		h.sources.moveQuery(r, raw)
+	}
+	return t, refused
 }
 
 // judge verifies a token, looks it up in the list and checks the client's address,

@@ -334,3 +334,28 @@ func TestDirectiveIsOrderedWithoutTheUserSayingSo(t *testing.T) {
 		last = at
 	}
 }
+
+func TestTokenFromOtherPlaces(t *testing.T) {
+	s, upstream := startEcho(t, "from header Authorization Bearer\nfrom cookie session\nfrom query access_token")
+	raw := sign(t, claimsAt(time.Now()))
+	claims := claimsAt(time.Now())
+	claims["jti"] = "another"
+	other := sign(t, claims)
+	s.do("GET", "/x", "", "Cookie: session="+raw).want(t, "cookie", 200, "GET /x ")
+	s.do("GET", "/x?q=1&access_token="+raw, "").want(t, "query", 200, "GET /x ")
+	seen := upstream.requests()
+	last := seen[len(seen)-1]
+	if last.URL.RawQuery != "q=1" || last.Header.Get("Authorization") != "Bearer "+raw {
+		t.Errorf("upstream saw %s, %v", last.URL, last.Header)
+	}
+	for what, header := range map[string][]string{
+		"cookie and header":   {"Cookie: session=" + raw, bearer(other)},
+		"two cookies":         {"Cookie: session=" + raw + "; session=" + other},
+		"the other way round": {"Cookie: session=" + other, bearer(raw)},
+	} {
+		s.do("GET", "/x", "", header...).want(t, what, 401, bodyInvalid)
+	}
+	s.do("GET", "/x?access_token="+other, "", bearer(raw)).want(t, "query and header", 401, bodyInvalid)
+	s.do("POST", "/auth/logout", "", "Cookie: session="+raw).want(t, "logout", 200, bodyLoggedOut)
+	s.do("GET", "/x?access_token="+raw, "").want(t, "after logout", 401, bodyInvalid)
+}

@@ -39,6 +39,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.provisionEndpoints(settings); err != nil {
 		return err
 	}
+	if h.sources, err = newSources(h.From); err != nil {
+		return fieldError("from", err)
+	}
 	if h.forward, err = newForwarder(h.ForwardIdentity); err != nil {
 		return fieldError("forward_identity", err)
 	}

@@ -1,0 +1,195 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+
+	"example.com/caddy-token-auth/token"
+)
+
+// Source is a place where a request may carry its token.
+type Source struct {
+	// In is "header", "cookie" or "query".
+	In string `json:"in"`
+	// Name of the header field, cookie or query parameter.
+	Name string `json:"name"`
+	// Scheme in front of the token in a header field. The field Authorization has
+	// "Bearer", in any case, and nothing else.
+	Scheme string `json:"scheme,omitempty"`
+}
+
+// sources finds the token of a request. Its zero value looks at Authorization alone.
+type sources struct {
+	headers []string // canonical, without Authorization
+	cookies []string
+	queries []string
+	// bearer says that Authorization is one of the places. It is looked at in any
+	// case: an upstream that reads it must not see another token than we do.
+	bearer bool
+}
+
+// newSources checks the configured sources. None means Authorization: Bearer.
+func newSources(config []Source) (sources, error) {
+	if len(config) == 0 {
+		return sources{bearer: true}, nil
+	}
+	var s sources
+	for _, c := range config {
+		if c.Name == "" || !httpguts.ValidHeaderFieldName(c.Name) {
+			return sources{}, fmt.Errorf("%s %q: want a name of letters, digits, hyphens and underscores", c.In, c.Name)
+		}
+		name := textproto.CanonicalMIMEHeaderKey(c.Name)
+		isBearer := c.In == "header" && name == "Authorization"
+		switch {
+		case c.Scheme != "" && !isBearer, isBearer && !strings.EqualFold(c.Scheme, "Bearer"):
+			return sources{}, errors.New("a scheme belongs to header Authorization, and it is Bearer")
+		case isBearer:
+			if s.bearer {
+				return sources{}, errors.New("header Authorization is named twice")
+			}
+			s.bearer = true
+		case c.In == "header" && reservedHeaders[name]:
+			return sources{}, fmt.Errorf("header %s cannot carry a token", name)
+		case c.In == "header":
+			s.headers = append(s.headers, name)
+		case c.In == "cookie":
+			s.cookies = append(s.cookies, c.Name)
+		case c.In == "query":
+			s.queries = append(s.queries, c.Name)
+		default:
+			return sources{}, fmt.Errorf("unknown source %q: want header, cookie or query", c.In)
+		}
+	}
+	for _, names := range [][]string{s.headers, s.cookies, s.queries} {
+		slices.Sort(names)
+		if len(slices.Compact(slices.Clone(names))) < len(names) {
+			return sources{}, errors.New("a source is named twice")
+		}
+	}
+	return s, nil
+}
+
+// find returns the one token of a request. Several places, or one place several
+// times, may carry the same token; two different ones give token.ErrConflict.
+func (s sources) find(r *http.Request) (string, error) {
+	if s.bearer && len(s.headers)+len(s.cookies)+len(s.queries) == 0 {
+		return token.BearerFromHeader(r.Header)
+	}
+	var c collected
+	raw, err := token.BearerFromHeader(r.Header)
+	switch {
+	case err == nil:
+		c.add(raw)
+	case s.bearer && !errors.Is(err, token.ErrMissing), errors.Is(err, token.ErrConflict):
+		return "", err
+	}
+	for _, name := range s.headers {
+		for _, value := range r.Header[name] {
+			c.add(value)
+		}
+	}
+	if len(s.cookies) > 0 {
+		for _, field := range r.Header["Cookie"] {
+			s.addCookies(&c, field)
+		}
+	}
+	if err := s.addQueries(&c, r.URL); err != nil {
+		return "", err
+	}
+	switch {
+	case c.conflict:
+		return "", token.ErrConflict
+	case c.raw == "" || !s.bearer && !c.elsewhere(raw):
+		return "", token.ErrMissing
+	}
+	return c.raw, nil
+}
+
+// collected is what the sources of one request carry.
+type collected struct {
+	raw      string
+	count    int
+	conflict bool
+}
+
+func (c *collected) add(raw string) {
+	if raw == "" {
+		return
+	}
+	c.count++
+	if c.raw != "" && c.raw != raw {
+		c.conflict = true
+	}
+	c.raw = raw
+}
+
+// elsewhere reports whether the token was found in another place than the bearer
+// token was, which is "" if there is none.
+func (c *collected) elsewhere(bearer string) bool { return bearer == "" || c.count > 1 }
+
+// addCookies adds the values of all cookies that a lenient parser could take for one
+// of ours. The cookies of net/http are those of a strict one, which skips what an
+// upstream may take.
+func (s sources) addCookies(c *collected, field string) {
+	for pair := range strings.SplitSeq(field, ";") {
+		name, value, _ := strings.Cut(pair, "=")
+		if slices.Contains(s.cookies, strings.TrimSpace(name)) {
+			c.add(strings.Trim(strings.TrimSpace(value), `"`))
+		}
+	}
+}
+
+// addQueries adds the values of our query parameters, whatever the case of their names.
+func (s sources) addQueries(c *collected, u *url.URL) error {
+	if len(s.queries) == 0 || u.RawQuery == "" {
+		return nil
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		// What cannot be read cannot be removed either.
+		return fmt.Errorf("%w: unreadable query", token.ErrMalformed)
+	}
+	for name, values := range query {
+		if s.isQuery(name) {
+			for _, value := range values {
+				c.add(value)
+			}
+		}
+	}
+	return nil
+}
+
+func (s sources) isQuery(name string) bool {
+	return slices.ContainsFunc(s.queries, func(q string) bool { return strings.EqualFold(q, name) })
+}
+
+// moveQuery takes tokens out of the query, which the logs of everything behind would
+// keep, and gives the upstream the same token as Authorization: Bearer.
+func (s sources) moveQuery(r *http.Request, raw string) {
+	if len(s.queries) == 0 || r.URL.RawQuery == "" {
+		return
+	}
+	kept := make([]string, 0, 4)
+	moved := false
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil && s.isQuery(decoded) {
+			moved = true
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	if !moved {
+		return
+	}
+	r.URL.RawQuery = strings.Join(kept, "&")
+	r.RequestURI = r.URL.RequestURI()
+	r.Header["Authorization"] = []string{"Bearer " + raw}
+}
