@@ -11,12 +11,14 @@ GOVULNDB ?=
 FUZZTIME     ?= 60s
 CRASH_CYCLES ?= 50
 BENCH        ?= .
+BENCHTIME    ?= 300ms
+E2E          ?= -duration 5s -logout 2s
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run the sidecar in front of the example API, ready to try
@@ -47,8 +49,15 @@ crash: ## Kill the built binary CRASH_CYCLES (50) times and look for lost logout
 	CRASH_CYCLES=$(CRASH_CYCLES) go test -count=1 -timeout 30m -run Crash ./...
 
 .PHONY: bench
-bench: ## Run the benchmarks that match BENCH (all)
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 60m ./...
+bench: bench-check bench-e2e ## Run all benchmarks with short settings: some minutes
+
+.PHONY: bench-check
+bench-check: ## Run the benchmarks in one process that match BENCH (all), each for BENCHTIME (300ms)
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./bench ./token ./revocation/...
+
+.PHONY: bench-e2e
+bench-e2e: ## Compare the sidecar with plain Caddy, with wrk; E2E='-help' shows the options
+	go run ./bench/e2e $(E2E)
 
 .PHONY: fmt
 fmt: ## Format Go files and caddyfile.example

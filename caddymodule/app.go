@@ -26,7 +26,8 @@ type App struct {
 	// StoreRaw is the store that keeps the list, a module of the namespace
 	// token_auth.stores. Default: local.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=token_auth.stores inline_key=module"`
-	// CacheSize is how many verdicts are cached, at least 16. Default: 100000.
+	// CacheSize is how many verdicts are cached, and how many verified tokens by
+	// each handler, at least 16. Default: 100000.
 	CacheSize int `json:"cache_size,omitempty"`
 	// MaxTokenLifetime is the longest life of a token that the APIs issue. The
 	// logout of a client or session is remembered for as long, and a token that
@@ -122,13 +123,16 @@ func (a *App) list() *revocation.List { return a.shared.list.Load() }
 
 // share checks that handlers which share the list mean the same by an identifier:
 // with neither a realm nor an issuer of their own, they must have a key in common.
-func (a *App) share(realm string, hasIssuer bool, keys []token.VerificationKey) error {
+func (a *App) share(realm string, hasIssuer bool, keys []token.VerificationKey, sets []KeySet) error {
 	if realm != "" || hasIssuer {
 		return nil
 	}
-	prints := make([]string, len(keys))
-	for i, key := range keys {
-		prints[i] = key.Fingerprint()
+	prints := make([]string, 0, len(keys)+len(sets))
+	for _, key := range keys {
+		prints = append(prints, key.Fingerprint())
+	}
+	for _, set := range sets {
+		prints = append(prints, "jwks "+set.Source)
 	}
 	for _, other := range a.implicitRealm {
 		if !slices.ContainsFunc(prints, func(p string) bool { return slices.Contains(other, p) }) {

@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"strconv"
+
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -28,6 +30,14 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //		secret           <key>...
 //		public_key       <pem file or text>...
+//		jwks <url or file> {
+//			issuer     <iss>
+//			refresh    <duration>
+//			max_stale  <duration>
+//			cooldown   <duration>
+//			timeout    <duration>
+//			allow_http
+//		}
 //		algorithms       <alg>...
 //		issuer           <iss>...
 //		audience         <aud>...
@@ -55,7 +65,9 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //
 //		allow_ips        <client> <cidr>...
 //		allow_ips file   <path>
-//		responses        <format>
+//		responses [<format>] {
+//			<reason> <status> <body> [<content type>]
+//		}
 //		forward_identity <header> <claim>...
 //	}
 //
@@ -107,7 +119,7 @@ func (h *Handler) checkOption(option string) error {
 	case "allow_ips":
 		_, err = newAllowList(h.AllowIPs.Clients)
 	case "responses":
-		_, err = dialect.Named(h.Responses)
+		_, err = newDialect(h.effective().format, h.ResponseRules)
 	case "from":
 		_, err = newSources(h.From)
 	case "forward_identity":
@@ -127,7 +139,7 @@ func checkEndpoint(path string) error {
 // repeatable are the options that add to what was given before.
 var repeatable = map[string]bool{
 	"secret": true, "public_key": true, "algorithms": true, "issuer": true, "audience": true,
-	"public": true, "allow_ips": true, "forward_identity": true, "from": true,
+	"public": true, "allow_ips": true, "forward_identity": true, "from": true, "jwks": true,
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
@@ -137,7 +149,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	}
 	texts := map[string]*string{
 		"api": &h.API, "realm": &h.Realm, "client_claim": &h.ClientClaim, "session_claim": &h.SessionClaim,
-		"cors_preflight": &h.CORSPreflight, "responses": &h.Responses,
+		"cors_preflight": &h.CORSPreflight,
 	}
 	durations := map[string]**caddy.Duration{"leeway": &h.Leeway, "iat_leeway": &h.IATLeeway}
 
@@ -167,6 +179,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return nil
 	}
 	switch option {
+	case "jwks":
+		return h.unmarshalKeySet(d)
 	case "login":
 		h.Login = new(Login)
 		return unmarshalEndpoint(d, &h.Login.Path, map[string]*string{
@@ -179,6 +193,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 		return unmarshalEndpoint(d, &h.Logout.Path, map[string]*string{"scope": &h.Logout.Scope})
 	case "allow_ips":
 		return h.unmarshalAllowIPs(d)
+	case "responses":
+		return h.unmarshalResponses(d)
 	case "from":
 		args := d.RemainingArgs()
 		if len(args) < 2 || len(args) > 3 {
@@ -244,6 +260,39 @@ func (h *Handler) unmarshalRefresh(d *caddyfile.Dispenser) error {
 		h.Refresh.Rotate = new(rotate == "on")
 	default:
 		return d.Errf("rotate %q: want on or off", rotate)
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalResponses(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		h.Responses = d.Val()
+	}
+	if d.NextArg() {
+		return d.ArgErr()
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		rule := dialect.Rule{On: d.Val()}
+		args := d.RemainingArgs()
+		if len(args) < 2 || len(args) > 3 {
+			return d.ArgErr()
+		}
+		status, err := strconv.Atoi(args[0])
+		if err != nil {
+			return d.Errf("status %q: want a number", args[0])
+		}
+		rule.Status, rule.Body = status, args[1]
+		if len(args) == 3 {
+			rule.ContentType = args[2]
+		}
+		// Here, so that the error names the line.
+		if _, err := newDialect(h.effective().format, append(h.ResponseRules, rule)); err != nil {
+			return d.WrapErr(err)
+		}
+		h.ResponseRules = append(h.ResponseRules, rule)
+	}
+	if h.Responses == "" && len(h.ResponseRules) == 0 {
+		return d.ArgErr()
 	}
 	return nil
 }

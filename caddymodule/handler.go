@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -40,6 +39,10 @@ type Handler struct {
 	// PublicKeys are RSA, ECDSA or Ed25519 keys, each PEM text or the name of a PEM
 	// file. Placeholders are replaced.
 	PublicKeys []string `json:"public_keys,omitempty"`
+	// KeySets are JWK sets that are fetched and kept up to date. Without them,
+	// Secrets and PublicKeys, the keys are those that the issuers publish (OpenID
+	// Connect Discovery 1.0).
+	KeySets []KeySet `json:"jwks,omitempty"`
 	// Algorithms are the accepted signature algorithms (RFC 7518 §3.1). Default: all
 	// that the keys can do.
 	Algorithms []string `json:"algorithms,omitempty"`
@@ -80,14 +83,18 @@ type Handler struct {
 
 	// AllowIPs says from which addresses clients may call.
 	AllowIPs *AllowIPs `json:"allow_ips,omitempty"`
-	// Responses is the format of refusals and of the logout's answer. Known:
-	// octopus_cards, which is the default.
+	// Responses is the format of refusals and of the logout's answer: deribit,
+	// ecgrid, oauth, octopus_cards or problem. Default: octopus_cards.
 	Responses string `json:"responses,omitempty"`
+	// ResponseRules replace single answers of that format.
+	ResponseRules []dialect.Rule `json:"response_rules,omitempty"`
 	// ForwardIdentity are the headers that tell the upstream who is calling.
 	ForwardIdentity []ForwardIdentity `json:"forward_identity,omitempty"`
 
 	app      *App
 	log      *zap.Logger
+	refusals *zap.Logger // sampled
+	keySets  heldKeySets
 	verifier *token.Verifier
 	dialect  dialect.Dialect
 	sources  sources
@@ -155,7 +162,7 @@ func (h *Handler) authorize(r *http.Request) (*token.Token, *refusal) {
 // judge verifies a token, looks it up in the list and checks the client's address,
 // in this order: nothing is looked up that was not verified.
 func (h *Handler) judge(r *http.Request, raw string) (*token.Token, *refusal) {
-	t, err := h.verifier.Verify(raw)
+	t, err := h.verifier.Verify(r.Context(), raw)
 	if err != nil {
 		return nil, credentialRefusal(err)
 	}
@@ -197,13 +204,17 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusa
 		repl.Set(placeholderVerdict, refused.reason.String())
 	}
 	level := zap.DebugLevel
-	if refused.reason == dialect.Unavailable && !errors.Is(refused.err, r.Context().Err()) {
+	if refused.reason == dialect.Unavailable && r.Context().Err() == nil {
 		level = zap.ErrorLevel
 	}
-	if entry := h.log.Check(level, "request refused"); entry != nil {
+	if entry := h.refusals.Check(level, "request refused"); entry != nil {
 		entry.Write(zap.Stringer("reason", refused.reason), zap.Error(refused.err))
 	}
-	return writeRefusal(w, h.dialect, refused.reason)
+	return writeRefusal(w, h.dialect, dialect.Refusal{
+		Request: describe(w, r),
+		Reason:  refused.reason,
+		Grant:   r.Method == http.MethodPost && h.refreshAt.mayBe(parsePath(requestURL(r))),
+	})
 }
 
 // isPreflight reports whether r is a CORS preflight request (Fetch standard,
@@ -218,7 +229,7 @@ func (h *Handler) Cleanup() error {
 	if h.allowed != nil {
 		h.allowed.close()
 	}
-	return nil
+	return h.keySets.release()
 }
 
 // fieldError says which option a problem is about.

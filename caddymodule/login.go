@@ -118,7 +118,7 @@ func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark)
 		if raw == "" {
 			continue
 		}
-		t, err := h.verifier.Verify(raw)
+		t, err := h.verifier.Verify(r.Context(), raw)
 		if err != nil {
 			h.log.Warn("the API issued a token that does not verify", zap.Error(err))
 			continue

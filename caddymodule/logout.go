@@ -33,7 +33,7 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request) error {
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
 	}
 	h.logRevocation("logout", entry)
-	return writeAnswer(w, h.dialect.LoggedOut())
+	return writeAnswer(w, h.dialect.LoggedOut(describe(w, r)))
 }
 
 // recordTimeout bounds how long a request waits for its record to become durable.

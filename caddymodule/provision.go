@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
@@ -28,12 +30,13 @@ const (
 // Provision implements caddy.Provisioner.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
+	h.refusals = sampled(h.log)
 	if err := checkPreset(h.API); err != nil {
 		return fieldError("api", err)
 	}
 	settings := h.effective()
 	var err error
-	if h.dialect, err = dialect.Named(settings.format); err != nil {
+	if h.dialect, err = newDialect(settings.format, h.ResponseRules); err != nil {
 		return fieldError("responses", err)
 	}
 	if err := h.provisionEndpoints(settings); err != nil {
@@ -49,15 +52,22 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if h.verifier, err = h.newVerifier(keys); err != nil {
-		return fmt.Errorf("token_auth: %w", err)
+	sources, err := h.keySets.acquire(h.KeySets, h.Issuers, len(keys) == 0 && len(h.KeySets) == 0)
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 && len(sources) == 0 {
+		return errors.New("token_auth: no key to verify tokens with: add secret or public_key, jwks, or an issuer that publishes its keys")
 	}
 	app, err := ctx.App("token_auth")
 	if err != nil {
 		return err
 	}
 	h.app = app.(*App)
-	if err := h.app.share(h.Realm, len(h.Issuers) > 0, keys); err != nil {
+	if h.verifier, err = h.newVerifier(keys, sources); err != nil {
+		return fmt.Errorf("token_auth: %w", err)
+	}
+	if err := h.app.share(h.Realm, len(h.Issuers) > 0, keys, h.KeySets); err != nil {
 		return err
 	}
 	// Last, because it starts a goroutine.
@@ -65,6 +75,23 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fieldError("allow_ips", err)
 	}
 	return nil
+}
+
+// newDialect returns the named format with the given rules on top of it.
+func newDialect(name string, rules []dialect.Rule) (dialect.Dialect, error) {
+	base, err := dialect.Named(name)
+	if err != nil || len(rules) == 0 {
+		return base, err
+	}
+	return dialect.NewCustom(base, rules)
+}
+
+// sampled returns log with at most ten equal lines a second, and then one in a
+// thousand: while the store is down, every request is refused.
+func sampled(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 10, 1000)
+	}))
 }
 
 // provisionEndpoints reads everything that has to do with paths.
@@ -134,7 +161,7 @@ func (h *Handler) checkDistinct() error {
 	return nil
 }
 
-func (h *Handler) newVerifier(keys []token.VerificationKey) (*token.Verifier, error) {
+func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Source) (*token.Verifier, error) {
 	duration := func(d *caddy.Duration, otherwise time.Duration) time.Duration {
 		if d == nil {
 			return otherwise
@@ -143,6 +170,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey) (*token.Verifier, er
 	}
 	return token.NewVerifier(token.Config{
 		Keys:           keys,
+		Sources:        sources,
 		Algorithms:     h.Algorithms,
 		Issuers:        h.Issuers,
 		Audiences:      h.Audiences,
@@ -151,6 +179,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey) (*token.Verifier, er
 		Realm:          h.Realm,
 		ClientClaim:    h.ClientClaim,
 		SessionClaim:   h.SessionClaim,
+		CacheSize:      h.app.CacheSize,
 		// A token that the logout could not reach is not accepted to begin with.
 		RequireClient:  h.logout.exact != "" && h.logoutScope == revocation.ScopeClient,
 		RequireSession: h.logout.exact != "" && h.logoutScope == revocation.ScopeSession,
@@ -181,9 +210,6 @@ func (h *Handler) keys() ([]token.VerificationKey, error) {
 			return nil, fieldError("public_key", err)
 		}
 		keys = append(keys, parsed...)
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("token_auth: no key to verify tokens with: add secret or public_key")
 	}
 	return keys, nil
 }

@@ -29,6 +29,8 @@ func credentialRefusal(err error) *refusal {
 		reason = dialect.MissingCredential
 	case errors.Is(err, token.ErrExpired):
 		reason = dialect.ExpiredCredential
+	case errors.Is(err, token.ErrKeysUnavailable):
+		reason = dialect.Unavailable
 	}
 	return &refusal{reason: reason, err: err}
 }
@@ -44,37 +46,54 @@ func verdictRefusal(verdict revocation.Verdict, err error) *refusal {
 		return &refusal{reason: dialect.RevokedCredential}
 	case revocation.TooOld:
 		return &refusal{reason: dialect.AgedCredential}
+	case revocation.Unknown:
 	}
 	return &refusal{reason: dialect.Unavailable, err: err}
 }
 
 // writeRefusal answers a request that is refused. The body goes out as it is, so
 // that no error page replaces the API's own format.
-func writeRefusal(w http.ResponseWriter, d dialect.Dialect, reason dialect.Reason) error {
-	answer := d.Refuse(reason)
-	h := w.Header()
-	switch reason {
-	case dialect.MissingCredential:
-		// RFC 6750 §3.1: no error code where no credential was sent.
-		h.Set("WWW-Authenticate", "Bearer")
-	case dialect.ExpiredCredential:
-		h.Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The access token expired"`)
-	case dialect.InvalidCredential, dialect.RevokedCredential, dialect.AgedCredential:
-		h.Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="The access token is invalid or was revoked"`)
-	case dialect.Unavailable:
-		h.Set("Retry-After", retryAfter)
+func writeRefusal(w http.ResponseWriter, d dialect.Dialect, refused dialect.Refusal) error {
+	answer := d.Refuse(refused)
+	// Only 401 asks for a credential (RFC 9110 §11.6.1), whatever the reason is.
+	if answer.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge(refused.Reason))
+	}
+	if refused.Reason == dialect.Unavailable || refused.Reason == dialect.RateLimited {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	return writeAnswer(w, answer)
+}
+
+// challenge is the field WWW-Authenticate of a 401.
+func challenge(reason dialect.Reason) string {
+	switch reason {
+	case dialect.ExpiredCredential:
+		return `Bearer error="invalid_token", error_description="The access token expired"`
+	case dialect.InvalidCredential, dialect.RevokedCredential, dialect.AgedCredential:
+		return `Bearer error="invalid_token", error_description="The access token is invalid or was revoked"`
+	default:
+		// RFC 6750 §3.1: no error code where no token was sent.
+		return "Bearer"
+	}
 }
 
 // writeAnswer writes an answer of the sidecar's own. To a HEAD request the server
 // sends the same header fields and no body (RFC 9110 §9.3.2).
 func writeAnswer(w http.ResponseWriter, answer dialect.Answer) error {
 	h := w.Header()
-	h.Set("Content-Type", answer.ContentType)
-	h.Set("Content-Length", strconv.Itoa(len(answer.Body)))
+	if answer.ContentType != "" {
+		h.Set("Content-Type", answer.ContentType)
+	}
+	// A 204 has no length (RFC 9110 §8.6).
+	if answer.Status != http.StatusNoContent {
+		h.Set("Content-Length", strconv.Itoa(len(answer.Body)))
+	}
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(answer.Status)
+	if len(answer.Body) == 0 {
+		return nil
+	}
 	_, err := w.Write(answer.Body)
 	return err
 }

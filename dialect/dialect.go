@@ -1,99 +1,61 @@
 package dialect
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Reason says why a request is refused. The set is closed: it is also the label of
-// refusals in logs and metrics.
-type Reason uint8
-
-const (
-	// Unavailable means that nothing can be decided at present: the list does not
-	// answer. It is the zero value, so a reason that was forgotten never tells a
-	// client that its credential is bad.
-	Unavailable Reason = iota
-	// MissingCredential means that the request carries none.
-	MissingCredential
-	// InvalidCredential means that the credential is not genuine, malformed, or
-	// contradicted by another one.
-	InvalidCredential
-	// ExpiredCredential means that it was genuine until it expired.
-	ExpiredCredential
-	// RevokedCredential means that it is genuine and was revoked.
-	RevokedCredential
-	// AgedCredential means that it is genuine and was issued longer ago than
-	// revocations are remembered.
-	AgedCredential
-	// AddressForbidden means that the client may not call from this address.
-	AddressForbidden
-	// InvalidRequest means that the request cannot be understood where it must be.
-	InvalidRequest
-	// RequestTooLarge means that the body exceeds what must be read of it.
-	RequestTooLarge
-	// MethodNotAllowed means that the path does not take this method.
-	MethodNotAllowed
-	// UpgradeRefused means that the request asks for a protocol that cannot be
-	// followed.
-	UpgradeRefused
-
-	reasonCount
-)
-
-var reasonNames = [reasonCount]string{
-	Unavailable:       "unavailable",
-	MissingCredential: "missing_credential",
-	InvalidCredential: "invalid_credential",
-	ExpiredCredential: "expired_credential",
-	RevokedCredential: "revoked_credential",
-	AgedCredential:    "aged_credential",
-	AddressForbidden:  "address_forbidden",
-	InvalidRequest:    "invalid_request",
-	RequestTooLarge:   "request_too_large",
-	MethodNotAllowed:  "method_not_allowed",
-	UpgradeRefused:    "upgrade_refused",
-}
-
-// String returns the reason's name.
-func (r Reason) String() string {
-	if r < reasonCount {
-		return reasonNames[r]
-	}
-	return fmt.Sprintf("reason(%d)", uint8(r))
-}
-
-// Reasons returns every reason.
-func Reasons() []Reason {
-	all := make([]Reason, reasonCount)
-	for i := range all {
-		all[i] = Reason(i)
-	}
-	return all
-}
-
 // Answer is a whole response but for the header fields common to all APIs.
 type Answer struct {
 	// Status is the HTTP status code.
 	Status int
-	// ContentType is the media type of Body.
+	// ContentType is the media type of Body, or empty if there is no body.
 	ContentType string
-	// Body is shared and must not be modified.
+	// Body may be shared and must not be modified.
 	Body []byte
+}
+
+// Request is what a dialect may want to know of the request that it answers. Its
+// functions are called at most as often as the answer needs, and only by dialects
+// that do need them; each may be nil.
+type Request struct {
+	// ID returns the id of a JSON-RPC request as the client wrote it: raw JSON, or
+	// nil if the request has none. It may come from the client unchecked: one that
+	// is not a string, a number or null, or is longer than 256 bytes, is answered
+	// as null. MessageID and TextID find it.
+	ID func() json.RawMessage
+	// Value returns what a placeholder of a custom answer stands for, and whether
+	// there is one of this name.
+	Value func(name string) (value string, ok bool)
+}
+
+// Refusal is a request that is not let through.
+type Refusal struct {
+	Request
+	// Reason is why. An unknown one is answered like Unavailable.
+	Reason Reason
+	// Grant says that the credential is not one for access but the grant of a
+	// request for a new token: a refresh token (RFC 6749 §6).
+	Grant bool
 }
 
 // Dialect is the format of one API. Both methods are safe for concurrent use.
 type Dialect interface {
 	// Refuse returns the API's answer to a refused request. It has one for every
-	// Reason; an unknown one is answered like Unavailable.
-	Refuse(reason Reason) Answer
+	// Reason.
+	Refuse(refusal Refusal) Answer
 	// LoggedOut returns the API's answer to a successful logout.
-	LoggedOut() Answer
+	LoggedOut(request Request) Answer
 }
 
 var dialects = map[string]Dialect{
-	"octopus_cards": octopusCards{},
+	"deribit":       deribit{},
+	"ecgrid":        ecgrid,
+	"oauth":         oauth{},
+	"octopus_cards": octopusCards,
+	"problem":       problem,
 }
 
 // Named returns the dialect with the given name.

@@ -24,8 +24,12 @@ func TestOctopusCardsAnswersAsDocumented(t *testing.T) {
 		{dialect.InvalidCredential, 401, `{"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Invalid token"}}`},
 		{dialect.RevokedCredential, 401, `{"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Invalid token"}}`},
 		{dialect.AgedCredential, 401, `{"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Invalid token"}}`},
+		{dialect.InvalidAPIKey, 401, `{"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Invalid token"}}`},
 		{dialect.ExpiredCredential, 401, `{"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Token expired"}}`},
 		{dialect.AddressForbidden, 403, `{"error":{"name":"ForbiddenError","code":"FORBIDDEN","message":"IP address not authorized"}}`},
+		{dialect.RateLimited, 429, `{"error":{"name":"TooManyRequestsError","code":"TOO_MANY_REQUESTS","message":"Too many requests"}}`},
+		{dialect.MalformedRequest, 400, `{"error":{"name":"ValidationException","code":"VALIDATION_FAILURE","message":"Invalid request body"}}`},
+		{dialect.NotWebSocket, 400, `{"error":{"name":"BadRequestError","code":"BAD_REQUEST","message":"WebSocket connection required"}}`},
 		{dialect.InvalidRequest, 400, `{"error":{"name":"ValidationException","code":"VALIDATION_FAILURE","message":"Invalid request body"}}`},
 		{dialect.RequestTooLarge, 413, `{"error":{"name":"PayloadTooLargeError","code":"PAYLOAD_TOO_LARGE","message":"Request body too large"}}`},
 		{dialect.MethodNotAllowed, 405, `{"error":{"name":"MethodNotAllowedError","code":"METHOD_NOT_ALLOWED","message":"Method not allowed"}}`},
@@ -37,7 +41,7 @@ func TestOctopusCardsAnswersAsDocumented(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.reason.String(), func(t *testing.T) {
-			got := d.Refuse(tt.reason)
+			got := d.Refuse(dialect.Refusal{Reason: tt.reason})
 			if got.Status != tt.status || string(got.Body) != tt.body {
 				t.Errorf("got %d %s\nwant %d %s", got.Status, got.Body, tt.status, tt.body)
 			}
@@ -46,7 +50,7 @@ func TestOctopusCardsAnswersAsDocumented(t *testing.T) {
 			}
 		})
 	}
-	if got := d.LoggedOut(); got.Status != 200 || string(got.Body) != `{"success":true,"data":{"message":"Successfully logged out"}}` {
+	if got := d.LoggedOut(dialect.Request{}); got.Status != 200 || string(got.Body) != `{"success":true,"data":{"message":"Successfully logged out"}}` {
 		t.Errorf("logged out: %d %s", got.Status, got.Body)
 	}
 }
@@ -60,7 +64,7 @@ func TestUnknownReasonIsUnavailableInEveryDialect(t *testing.T) {
 		}
 		var forgotten dialect.Reason
 		for _, reason := range []dialect.Reason{forgotten, 250} {
-			if got := d.Refuse(reason); got.Status != 503 {
+			if got := d.Refuse(dialect.Refusal{Reason: reason}); got.Status != 503 {
 				t.Errorf("%s: %s is answered with %d", name, reason, got.Status)
 			}
 		}
@@ -74,7 +78,7 @@ func TestEveryDialectAnswersEveryReasonInJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, reason := range dialect.Reasons() {
-			got := d.Refuse(reason)
+			got := d.Refuse(dialect.Refusal{Reason: reason})
 			if got.Status < 400 || !json.Valid(got.Body) || !strings.Contains(got.ContentType, "json") {
 				t.Errorf("%s: %s: %d %q %s", name, reason, got.Status, got.ContentType, got.Body)
 			}
@@ -95,7 +99,7 @@ func ExampleDialect() {
 		fmt.Println(err)
 		return
 	}
-	answer := d.Refuse(dialect.RevokedCredential)
+	answer := d.Refuse(dialect.Refusal{Reason: dialect.RevokedCredential})
 	fmt.Println(answer.Status, string(answer.Body))
 	// Output: 401 {"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Invalid token"}}
 }

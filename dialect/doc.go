@@ -3,7 +3,9 @@
 // sees nothing else.
 //
 // A Dialect gives status and body. Header fields that mean the same in every API
-// (WWW-Authenticate, Retry-After, Allow, Cache-Control) are the caller's.
+// (WWW-Authenticate, Retry-After, Allow, Cache-Control) are the caller's. It knows of
+// the request only what the caller tells it, and nothing that the caller tells it can
+// change the structure of a JSON answer.
 //
-// Answers are rendered once and shared: callers must not modify their bodies.
+// Answers may be shared: callers must not modify their bodies.
 package dialect

@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"encoding/json"
-	"net/http"
-)
+import "net/http"
 
 // octopusCards is the format of the Octopus Cards API:
 //
@@ -11,54 +8,41 @@ import (
 //
 // Its clients are told to switch on error.code. Names that its documentation does
 // not have (405, 413, 501, 503) follow the pattern of those that it has.
-type octopusCards struct{}
-
-// octopusError is the object within "error"; the order of fields is the API's.
-type octopusError struct {
-	Name    string `json:"name"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
-}
-
-var octopusRefusals = [reasonCount]Answer{
-	Unavailable:       octopusAnswer(http.StatusServiceUnavailable, "ServiceUnavailableError", "SERVICE_UNAVAILABLE", "Service temporarily unavailable"),
-	MissingCredential: octopusUnauthorized("Authorization header required"),
-	InvalidCredential: octopusUnauthorized("Invalid token"),
-	ExpiredCredential: octopusUnauthorized("Token expired"),
-	RevokedCredential: octopusUnauthorized("Invalid token"),
-	AgedCredential:    octopusUnauthorized("Invalid token"),
-	AddressForbidden:  octopusAnswer(http.StatusForbidden, "ForbiddenError", "FORBIDDEN", "IP address not authorized"),
-	InvalidRequest:    octopusAnswer(http.StatusBadRequest, "ValidationException", "VALIDATION_FAILURE", "Invalid request body"),
-	RequestTooLarge:   octopusAnswer(http.StatusRequestEntityTooLarge, "PayloadTooLargeError", "PAYLOAD_TOO_LARGE", "Request body too large"),
-	MethodNotAllowed:  octopusAnswer(http.StatusMethodNotAllowed, "MethodNotAllowedError", "METHOD_NOT_ALLOWED", "Method not allowed"),
-	UpgradeRefused:    octopusAnswer(http.StatusNotImplemented, "NotImplementedError", "NOT_IMPLEMENTED", "Protocol upgrade not supported"),
-}
-
-var octopusLoggedOut = Answer{
-	Status:      http.StatusOK,
-	ContentType: "application/json",
-	Body:        []byte(`{"success":true,"data":{"message":"Successfully logged out"}}`),
+var octopusCards = fixed{
+	refusals: newAnswers(map[Reason]Answer{
+		Unavailable:       octopusError(http.StatusServiceUnavailable, "ServiceUnavailableError", "SERVICE_UNAVAILABLE", "Service temporarily unavailable"),
+		MissingCredential: octopusUnauthorized("Authorization header required"),
+		InvalidCredential: octopusUnauthorized("Invalid token"),
+		ExpiredCredential: octopusUnauthorized("Token expired"),
+		RevokedCredential: octopusUnauthorized("Invalid token"),
+		AgedCredential:    octopusUnauthorized("Invalid token"),
+		AddressForbidden:  octopusError(http.StatusForbidden, "ForbiddenError", "FORBIDDEN", "IP address not authorized"),
+		RateLimited:       octopusError(http.StatusTooManyRequests, "TooManyRequestsError", "TOO_MANY_REQUESTS", "Too many requests"),
+		InvalidRequest:    octopusError(http.StatusBadRequest, "ValidationException", "VALIDATION_FAILURE", "Invalid request body"),
+		RequestTooLarge:   octopusError(http.StatusRequestEntityTooLarge, "PayloadTooLargeError", "PAYLOAD_TOO_LARGE", "Request body too large"),
+		MethodNotAllowed:  octopusError(http.StatusMethodNotAllowed, "MethodNotAllowedError", "METHOD_NOT_ALLOWED", "Method not allowed"),
+		NotWebSocket:      octopusError(http.StatusBadRequest, "BadRequestError", "BAD_REQUEST", "WebSocket connection required"),
+		UpgradeRefused:    octopusError(http.StatusNotImplemented, "NotImplementedError", "NOT_IMPLEMENTED", "Protocol upgrade not supported"),
+	}),
+	loggedOut: Answer{
+		Status:      http.StatusOK,
+		ContentType: typeJSON,
+		Body:        []byte(`{"success":true,"data":{"message":"Successfully logged out"}}`),
+	},
 }
 
 func octopusUnauthorized(message string) Answer {
-	return octopusAnswer(http.StatusUnauthorized, "UnauthorizedError", "UNAUTHORIZED", message)
+	return octopusError(http.StatusUnauthorized, "UnauthorizedError", "UNAUTHORIZED", message)
 }
 
-func octopusAnswer(status int, name, code, message string) Answer {
-	body, err := json.Marshal(struct {
-		Error octopusError `json:"error"`
-	}{octopusError{name, code, message}})
-	if err != nil {
-		panic(err) // strings always marshal
+// octopusError is an answer with fields in the API's order.
+func octopusError(status int, name, code, message string) Answer {
+	type object struct {
+		Name    string `json:"name"`
+		Code    string `json:"code"`
+		Message string `json:"message"`
 	}
-	return Answer{Status: status, ContentType: "application/json", Body: body}
+	return jsonAnswer(status, struct {
+		Error object `json:"error"`
+	}{object{name, code, message}})
 }
-
-func (octopusCards) Refuse(reason Reason) Answer {
-	if reason >= reasonCount {
-		reason = Unavailable
-	}
-	return octopusRefusals[reason]
-}
-
-func (octopusCards) LoggedOut() Answer { return octopusLoggedOut }

@@ -24,7 +24,7 @@ func distinct(b *testing.B, n int) (*Verifier, []string) {
 	tokens := make([]string, n)
 	for i := range tokens {
 		tokens[i] = hs256(realistic(i))
-		if _, err := v.Verify(tokens[i]); err != nil {
+		if _, err := v.Verify(b.Context(), tokens[i]); err != nil {
 			b.Fatal(err)
 		}
 		tokens[i] = fresh(tokens[i])
@@ -38,14 +38,52 @@ func BenchmarkVerifyCached(b *testing.B) {
 	for _, n := range []int{1, 10_000} {
 		b.Run(fmt.Sprintf("tokens=%d", n), func(b *testing.B) {
 			v, tokens := distinct(b, n)
+			ctx := b.Context()
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				if _, err := v.Verify(tokens[i]); err != nil {
+				if _, err := v.Verify(ctx, tokens[i]); err != nil {
 					b.Fatal(err)
 				}
 				if i++; i == n {
 					i = 0
+				}
+			}
+		})
+	}
+}
+
+// What a source adds to a cached token: nothing but a look at the life of its key.
+func BenchmarkVerifyCachedFromSource(b *testing.B) {
+	var s fakeSource
+	s.replace(b, publicKey(b, p256Private()).WithID("a"))
+	v := fromSources(b, nil, Source{Keys: &s})
+	v.config.Now = time.Now
+	token, ctx := es256kid("a", `{"sub":"a"}`), b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Verify(ctx, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A token of one of 64 keys, the last one, chosen by its kid.
+func BenchmarkVerifyUncachedFromSource(b *testing.B) {
+	var s fakeSource
+	keys := make([]VerificationKey, MaxKeys)
+	for i := range keys {
+		keys[i] = publicKey(b, p256Private()).WithID(fmt.Sprint(i))
+	}
+	s.replace(b, keys...)
+	for name, source := range map[string]Source{"any issuer": {Keys: &s}, "one issuer": {Issuer: "https://id.example.com/realms/main", Keys: &s}} {
+		b.Run(name, func(b *testing.B) {
+			v := verifier(b, Config{Keys: []VerificationKey{}, Issuers: []string{"https://id.example.com/realms/main"}, Sources: []Source{source}, CacheSize: -1})
+			token, ctx := es256kid("63", realistic(1)), b.Context()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := v.Verify(ctx, token); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
@@ -57,12 +95,13 @@ func BenchmarkVerifyCachedParallel(b *testing.B) {
 		b.Run(fmt.Sprintf("tokens=%d", n), func(b *testing.B) {
 			v, tokens := distinct(b, n)
 			var worker atomic.Int64
+			ctx := b.Context()
 			b.ReportAllocs()
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				i := int(worker.Add(1)) * 2503 % n
 				for pb.Next() {
-					if _, err := v.Verify(tokens[i]); err != nil {
+					if _, err := v.Verify(ctx, tokens[i]); err != nil {
 						b.Error(err)
 						return
 					}
@@ -91,9 +130,10 @@ func BenchmarkVerifyUncached(b *testing.B) {
 			c.config.CacheSize = -1
 			v := verifier(b, c.config)
 			token := raw(`{"alg":"`+c.method.Alg()+`","typ":"JWT"}`, realistic(1), with(c.method, c.key))
+			ctx := b.Context()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := v.Verify(token); err != nil {
+				if _, err := v.Verify(ctx, token); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -124,7 +164,7 @@ func BenchmarkBearerFromHeader(b *testing.B) {
 }
 
 func BenchmarkClaim(b *testing.B) {
-	t, err := verifier(b, Config{}).Verify(hs256(realistic(1)))
+	t, err := verifier(b, Config{}).Verify(b.Context(), hs256(realistic(1)))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -59,6 +59,12 @@ func (c *cache) get(raw string) (*Token, bool) {
 	return shard.Get(raw)
 }
 
+func (c *cache) remove(raw string) {
+	if shard := c.shard(raw); shard != nil {
+		shard.Remove(raw)
+	}
+}
+
 func (c *cache) add(raw string, t *Token) {
 	if shard := c.shard(raw); shard != nil {
 		shard.Add(raw, t)

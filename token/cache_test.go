@@ -17,7 +17,7 @@ func (m *movable) now() time.Time { return time.Unix(m.at.Load(), 0) }
 
 // withoutKeys makes v forget its keys, so that it accepts only what it has cached.
 func withoutKeys(v *Verifier) *Verifier {
-	v.signatures = newSignatureChecker(nil, nil)
+	v.static, v.config.Algorithms = staticKeySet(nil), nil
 	return v
 }
 
@@ -26,7 +26,7 @@ func TestCachedTokensObeyTheClock(t *testing.T) {
 	clock.at.Store(noon)
 	v := verifier(t, Config{Now: clock.now, Leeway: 10 * time.Second, IssuedAtLeeway: 5 * time.Second})
 	token := hs256(fmt.Sprintf(`{"nbf":%d,"iat":%d,"exp":%d}`, noon-100, noon-100, noon+100))
-	first, err := v.Verify(token)
+	first, err := v.Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestCachedTokensObeyTheClock(t *testing.T) {
 		{noon, nil},
 	} {
 		clock.at.Store(c.at)
-		tok, err := v.Verify(fresh(token))
+		tok, err := v.Verify(t.Context(), fresh(token))
 		if !errors.Is(err, c.err) || (err == nil) != (tok == first) {
 			t.Errorf("at noon%+d: %v; want %v", c.at-noon, err, c.err)
 		}
@@ -68,19 +68,19 @@ func TestOnlyGoodTokensAreCached(t *testing.T) {
 		genuine[:len(genuine)-1] + "A", genuine + "A", hs256(good(`"iss":"you",`)), hs256(`{"iss":"me","exp":0}`),
 		hs256(`{"iss":"me","jti":1}`), raw(`{"alg":"HS256","crit":[]}`, good(`"iss":"me",`), withHMAC(secret)),
 	} {
-		if _, err := v.Verify(token); err == nil {
+		if _, err := v.Verify(t.Context(), token); err == nil {
 			t.Errorf("%s was accepted", token)
 		}
 		if _, ok := v.cache.get(token); ok {
 			t.Errorf("%s was cached", token)
 		}
 	}
-	must(v.Verify(genuine))
+	must(v.Verify(t.Context(), genuine))
 	// Other spellings of a cached token are not found either.
 	withoutKeys(v)
-	must(v.Verify(genuine))
+	must(v.Verify(t.Context(), genuine))
 	for _, other := range []string{genuine + "\n", genuine + "=", " " + genuine, strings.ToLower(genuine), genuine[:len(genuine)-1]} {
-		if _, err := v.Verify(other); err == nil {
+		if _, err := v.Verify(t.Context(), other); err == nil {
 			t.Errorf("%q was accepted", other)
 		}
 	}
@@ -90,7 +90,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for _, size := range []int{1, 100, 1000, 5000} {
 		v := verifier(t, Config{CacheSize: size})
 		for i := range 3*size + 200 {
-			must(v.Verify(hs256(fmt.Sprintf(`{"n":%d}`, i))))
+			must(v.Verify(t.Context(), hs256(fmt.Sprintf(`{"n":%d}`, i))))
 		}
 		kept := 0
 		for _, shard := range v.cache.shards {
@@ -105,7 +105,7 @@ func TestCacheIsBounded(t *testing.T) {
 func TestCacheCanBeTurnedOff(t *testing.T) {
 	v := verifier(t, Config{CacheSize: -1})
 	token := hs256(good(""))
-	first, second := must(v.Verify(token)), must(v.Verify(token))
+	first, second := must(v.Verify(t.Context(), token)), must(v.Verify(t.Context(), token))
 	if first == second {
 		t.Error("the same Token came back")
 	}
@@ -117,9 +117,9 @@ func TestCacheCopiesTheToken(t *testing.T) {
 	v := verifier(t, Config{})
 	token := hs256(good(""))
 	field := []byte("session=" + token + "; other=value")
-	first := must(v.Verify(string(field[8 : 8+len(token)])))
+	first := must(v.Verify(t.Context(), string(field[8:8+len(token)])))
 	clear(field)
-	if second := must(v.Verify(token)); first != second {
+	if second := must(v.Verify(t.Context(), token)); first != second {
 		t.Error("not found")
 	}
 	if _, ok := first.Claim("exp"); !ok {
@@ -134,12 +134,12 @@ func TestCachedVerifyDoesNotAllocate(t *testing.T) {
 		if keys != nil {
 			live, expired = es256(good(`"sub":"a",`)), es256(`{"exp":1}`)
 		}
-		must(v.Verify(live))
-		if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(live) }); n != 0 {
+		must(v.Verify(t.Context(), live))
+		if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), live) }); n != 0 {
 			t.Errorf("%v allocations for a live token", n)
 		}
-		_, _ = v.Verify(expired)
-		if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(expired) }); n != 0 {
+		_, _ = v.Verify(t.Context(), expired)
+		if n := testing.AllocsPerRun(100, func() { _, _ = v.Verify(t.Context(), expired) }); n != 0 {
 			t.Errorf("%v allocations for an expired token", n)
 		}
 	}
@@ -159,7 +159,7 @@ func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
 		group.Go(func() {
 			for i := range 300 {
 				n := (i*7 + worker*13) % len(tokens)
-				tok, err := v.Verify(tokens[n])
+				tok, err := v.Verify(t.Context(), tokens[n])
 				if err != nil {
 					t.Error(err)
 					return
@@ -168,7 +168,7 @@ func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
 				if sub, _ := tok.Claim("sub"); sub != want || tok.Identity().Client() != want {
 					t.Errorf("got %q, %q; want %q", sub, tok.Identity().Client(), want)
 				}
-				if _, err := v.Verify(bad); err == nil {
+				if _, err := v.Verify(t.Context(), bad); err == nil {
 					t.Error("a forged token was accepted")
 				}
 			}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"example.com/caddy-token-auth/token/internal/strictjson"
 )
 
 // claims is what verification needs of a payload (RFC 7519 §4.1). An empty string
@@ -30,11 +32,11 @@ const maxDate = 253402300800
 // of the wrong type ErrClaim.
 func parseClaims(payload []byte, client, session string) (claims, error) {
 	var c claims
-	err := members(payload, func(name string, value jsontext.Value) error {
+	err := strictjson.Members(payload, func(name string, value jsontext.Value) error {
 		ok := true
 		switch name {
 		case "iss":
-			c.issuer, ok = text(value)
+			c.issuer, ok = strictjson.String(value)
 		case "aud":
 			c.audience, ok = texts(value)
 		case "exp":
@@ -44,7 +46,7 @@ func parseClaims(payload []byte, client, session string) (claims, error) {
 		case "iat":
 			c.issuedAt, ok = numericDate(value)
 		case "jti":
-			c.id, ok = text(value)
+			c.id, ok = strictjson.String(value)
 			ok = ok && c.id != ""
 		case "sub":
 			_, ok = identifier(value)
@@ -64,7 +66,7 @@ func parseClaims(payload []byte, client, session string) (claims, error) {
 		}
 		return nil
 	})
-	if errors.Is(err, errNotStrict) {
+	if errors.Is(err, strictjson.ErrNotStrict) {
 		return claims{}, refusal(ErrMalformed, "payload is not a strict JSON object")
 	}
 	return c, err
@@ -74,7 +76,7 @@ func parseClaims(payload []byte, client, session string) (claims, error) {
 // integer without fraction, exponent or needless zeros, as its digits.
 func identifier(value jsontext.Value) (string, bool) {
 	if value.Kind() != '0' {
-		s, ok := text(value)
+		s, ok := strictjson.String(value)
 		return s, ok && s != ""
 	}
 	s := string(value)
@@ -86,7 +88,7 @@ func identifier(value jsontext.Value) (string, bool) {
 
 // texts returns a string or an array of strings (RFC 7519 §4.1.3).
 func texts(value jsontext.Value) ([]string, bool) {
-	if s, ok := text(value); ok {
+	if s, ok := strictjson.String(value); ok {
 		return []string{s}, true
 	}
 	if value.Kind() != '[' {
@@ -102,7 +104,7 @@ func texts(value jsontext.Value) ([]string, bool) {
 		if err != nil {
 			return nil, false
 		}
-		s, ok := text(element)
+		s, ok := strictjson.String(element)
 		if !ok {
 			return nil, false
 		}

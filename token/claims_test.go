@@ -33,7 +33,7 @@ func TestClientAndSessionClaims(t *testing.T) {
 		{`"https://x.example/client":["c"],"a.b":"s",`, "", "", ErrClaim},
 		{`"https://x.example/client":{"id":"c"},"a.b":"s",`, "", "", ErrClaim},
 	} {
-		tok, err := verifier(t, c).Verify(hs256(good(tt.fields)))
+		tok, err := verifier(t, c).Verify(t.Context(), hs256(good(tt.fields)))
 		if !errors.Is(err, tt.err) {
 			t.Errorf("%s %v; want %v", tt.fields, err, tt.err)
 		}
@@ -42,7 +42,7 @@ func TestClientAndSessionClaims(t *testing.T) {
 		}
 	}
 	same := verifier(t, Config{ClientClaim: "sub", SessionClaim: "sub"})
-	if tok, err := same.Verify(hs256(good(`"sub":"x",`))); err != nil || tok.Identity().Client() != "x" || tok.Identity().Session() != "x" {
+	if tok, err := same.Verify(t.Context(), hs256(good(`"sub":"x",`))); err != nil || tok.Identity().Client() != "x" || tok.Identity().Session() != "x" {
 		t.Errorf("one claim for both: %v", err)
 	}
 }
@@ -74,13 +74,13 @@ func TestIssuerAndAudience(t *testing.T) {
 		`"iss":"me","aud":"api","sub":{"a":1},`:   ErrClaim,
 		`"iss":"me","aud":"api","sub":"","x":"",`: ErrClaim,
 	} {
-		if _, err := v.Verify(hs256(good(fields))); !errors.Is(err, want) {
+		if _, err := v.Verify(t.Context(), hs256(good(fields))); !errors.Is(err, want) {
 			t.Errorf("%s %v; want %v", fields, err, want)
 		}
 	}
 	// Mistyped claims are refused even where nothing is pinned.
 	for _, fields := range []string{`"iss":1,`, `"aud":1,`, `"jti":1,`, `"jti":"",`, `"jti":null,`, `"sid":false,`} {
-		if _, err := verifier(t, Config{}).Verify(hs256(good(fields))); !errors.Is(err, ErrClaim) {
+		if _, err := verifier(t, Config{}).Verify(t.Context(), hs256(good(fields))); !errors.Is(err, ErrClaim) {
 			t.Errorf("%s %v", fields, err)
 		}
 	}
@@ -109,7 +109,7 @@ func TestTimes(t *testing.T) {
 		`{"exp":1,"iat":1768478431,"nbf":1768478431}`:   ErrNotYetValid,
 		`{"exp":1768478401,"nbf":1768478300,"iat":0.1}`: nil,
 	} {
-		tok, err := v.Verify(hs256(payload))
+		tok, err := v.Verify(t.Context(), hs256(payload))
 		if !errors.Is(err, want) || (tok == nil) != (err != nil) {
 			t.Errorf("%s: %v; want %v", payload, err, want)
 		}
@@ -123,12 +123,12 @@ func TestNumericDatesAreStrict(t *testing.T) {
 			`0`, `-0`, `0.0`, `0e9`, `-1`, `-1768478400`, `1e400`, `-1e400`, `1e-400`, `1e-7`, `253402300800`, `1e300`,
 			`"123"`, `"1768478400"`, `null`, `true`, `[1768478400]`, `{"a":1}`, `""`,
 		} {
-			if _, err := v.Verify(hs256(`{"` + claim + `":` + value + `}`)); !errors.Is(err, ErrClaim) {
+			if _, err := v.Verify(t.Context(), hs256(`{"`+claim+`":`+value+`}`)); !errors.Is(err, ErrClaim) {
 				t.Errorf("%s %s: %v", claim, value, err)
 			}
 		}
 		for _, value := range []string{`NaN`, `Infinity`, `+1`, `01`, `0x1`, `1.`, `.5`, `1_000`} {
-			if _, err := v.Verify(hs256(`{"` + claim + `":` + value + `}`)); !errors.Is(err, ErrMalformed) {
+			if _, err := v.Verify(t.Context(), hs256(`{"`+claim+`":`+value+`}`)); !errors.Is(err, ErrMalformed) {
 				t.Errorf("%s %s: %v", claim, value, err)
 			}
 		}
@@ -153,7 +153,7 @@ func TestExpiredIsSaidLast(t *testing.T) {
 		"not yet valid": {hs256(`{` + all + fmt.Sprintf(`"exp":1,"nbf":%d}`, noon+1)), ErrNotYetValid},
 		"future":        {hs256(`{` + all + fmt.Sprintf(`"exp":1,"iat":%d}`, noon+1)), ErrIssuedInFuture},
 	} {
-		if _, err := v.Verify(c.token); !errors.Is(err, c.err) {
+		if _, err := v.Verify(t.Context(), c.token); !errors.Is(err, c.err) {
 			t.Errorf("%s: %v; want %v", name, err, c.err)
 		}
 	}

@@ -20,16 +20,22 @@ const (
 	// maxLeeway is the greatest clock difference that can be configured. More would
 	// rather hide a broken clock.
 	maxLeeway = 10 * time.Minute
-	// maxKeys bounds what one forged token costs: it is tried with each key.
-	maxKeys = 64
+	// MaxKeys is how many keys a Verifier or a KeyRing takes. It bounds what one forged
+	// token costs: it is tried with each key.
+	MaxKeys = 64
+	// maxSources bounds how many sources one token of unknown key can keep busy.
+	maxSources = 64
 )
 
 // Config says what a Verifier accepts.
 type Config struct {
-	// Keys to verify signatures with; 1 to 64.
+	// Keys to verify signatures with, whoever the issuer is; at most MaxKeys. There must
+	// be a key or a source.
 	Keys []VerificationKey
+	// Sources of further keys, which may change at any time; at most 64.
+	Sources []Source
 	// Algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1). Default: all that the
-	// keys can do.
+	// keys can do, and with sources all asymmetric ones that their keys can do.
 	Algorithms []string
 	// Types are the accepted values of typ, compared without regard to case and to an
 	// "application/" in front (RFC 8725 §3.11). A token without typ counts as "JWT".
@@ -67,10 +73,12 @@ type Config struct {
 // withDefaults checks c and returns it with the defaults filled in.
 func (c Config) withDefaults() (Config, error) {
 	switch {
-	case len(c.Keys) == 0:
+	case len(c.Keys) == 0 && len(c.Sources) == 0:
 		return c, errors.New("no verification key")
-	case len(c.Keys) > maxKeys:
-		return c, fmt.Errorf("%d verification keys: at most %d are accepted", len(c.Keys), maxKeys)
+	case len(c.Keys) > MaxKeys:
+		return c, fmt.Errorf("%d verification keys: at most %d are accepted", len(c.Keys), MaxKeys)
+	case len(c.Sources) > maxSources:
+		return c, fmt.Errorf("%d sources of keys: at most %d are accepted", len(c.Sources), maxSources)
 	case c.Leeway < 0 || c.Leeway > maxLeeway:
 		return c, fmt.Errorf("leeway %s: want 0 to %s", c.Leeway, maxLeeway)
 	case c.IssuedAtLeeway < 0 || c.IssuedAtLeeway > maxLeeway:
@@ -82,7 +90,10 @@ func (c Config) withDefaults() (Config, error) {
 	case c.MaxLength < 0 || c.MaxLength > maxMaxLength:
 		return c, fmt.Errorf("maximum length %d: want at most %d bytes", c.MaxLength, maxMaxLength)
 	}
-	algorithms, err := allowedAlgorithms(c.Keys, c.Algorithms)
+	if err := c.checkSources(); err != nil {
+		return c, err
+	}
+	algorithms, err := allowedAlgorithms(c.Keys, len(c.Sources) > 0, c.Algorithms)
 	if err != nil {
 		return c, err
 	}
@@ -116,9 +127,25 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// allowedAlgorithms returns the names in wanted, or all that keys can do.
-func allowedAlgorithms(keys []VerificationKey, wanted []string) ([]string, error) {
+func (c Config) checkSources() error {
+	for _, source := range c.Sources {
+		switch {
+		case source.Keys == nil:
+			return errors.New("a source of keys is nil")
+		case source.Issuer != "" && !slices.Contains(c.Issuers, source.Issuer):
+			return fmt.Errorf("keys for the issuer %q, which is not accepted", source.Issuer)
+		}
+	}
+	return nil
+}
+
+// allowedAlgorithms returns the names in wanted, or all that keys can do. Keys of
+// sources may be of any kind, but they are never shared secrets.
+func allowedAlgorithms(keys []VerificationKey, sources bool, wanted []string) ([]string, error) {
 	var possible []string
+	if sources {
+		possible = slices.DeleteFunc(slices.Clone(supported), func(alg string) bool { return strings.HasPrefix(alg, "HS") })
+	}
 	for _, key := range keys {
 		if len(key.algorithms) == 0 {
 			return nil, errors.New("a verification key is the zero value")

@@ -15,7 +15,7 @@ func TestNewVerifierRefusesBadConfigurations(t *testing.T) {
 	}{
 		"no key":                     {Config{}, "no verification key"},
 		"a zero key":                 {Config{Keys: []VerificationKey{{}}}, "zero value"},
-		"too many keys":              {Config{Keys: make([]VerificationKey, maxKeys+1)}, "at most 64"},
+		"too many keys":              {Config{Keys: make([]VerificationKey, MaxKeys+1)}, "at most 64"},
 		"an algorithm no key can do": {Config{Keys: keys, Algorithms: []string{"ES256", "RS256"}}, "no key can do algorithm RS256"},
 		"a secret too short for it":  {Config{Keys: keys, Algorithms: []string{"HS512"}}, "no key can do algorithm HS512"},
 		"an unknown algorithm":       {Config{Keys: keys, Algorithms: []string{"HS257"}}, "unknown algorithm"},
@@ -46,17 +46,17 @@ func TestConfigIsCopied(t *testing.T) {
 	issuers, audiences, types := []string{"me"}, []string{"us"}, []string{"JWT"}
 	v := verifier(t, Config{Issuers: issuers, Audiences: audiences, Types: types, CacheSize: -1})
 	issuers[0], audiences[0], types[0] = "other", "other", "other"
-	if _, err := v.Verify(hs256(good(`"iss":"me","aud":"us",`))); err != nil {
+	if _, err := v.Verify(t.Context(), hs256(good(`"iss":"me","aud":"us",`))); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestAlgorithmsNarrowWhatKeysCanDo(t *testing.T) {
 	v := verifier(t, Config{Keys: []VerificationKey{hmacKey(t, secret), publicKey(t, p256Private())}, Algorithms: []string{"ES256"}})
-	if _, err := v.Verify(hs256(good(""))); !errors.Is(err, ErrAlgorithm) {
+	if _, err := v.Verify(t.Context(), hs256(good(""))); !errors.Is(err, ErrAlgorithm) {
 		t.Errorf("HS256: %v", err)
 	}
-	if _, err := v.Verify(es256(good(""))); err != nil {
+	if _, err := v.Verify(t.Context(), es256(good(""))); err != nil {
 		t.Errorf("ES256: %v", err)
 	}
 }

@@ -26,9 +26,13 @@ var (
 
 	// ErrSignature: no configured key made this signature.
 	ErrSignature = errors.New("signature is invalid")
-	// ErrUnknownKey: the token's kid is that of none of the keys, all of which have one.
-	// It wraps ErrSignature. A key set that may have changed is worth fetching again.
+	// ErrUnknownKey: there is no key for the token's alg and kid. Sources have been asked
+	// for one. It wraps ErrSignature.
 	ErrUnknownKey = fmt.Errorf("%w: unknown key", ErrSignature)
+
+	// ErrKeysUnavailable: the keys that could verify the token cannot be had at present.
+	// This says nothing about the token, and the client should try again later.
+	ErrKeysUnavailable = errors.New("verification keys are unavailable")
 
 	// ErrClaim: a claim is missing or of the wrong type (RFC 7519 §4.1).
 	ErrClaim = errors.New("invalid claim")

@@ -1,6 +1,7 @@
 package token_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -41,14 +42,14 @@ func ExampleVerifier() {
 	if err != nil {
 		panic(err)
 	}
-	verified, err := verifier.Verify(credential)
+	verified, err := verifier.Verify(context.Background(), credential)
 	if err != nil {
 		panic(err)
 	}
 	role, _ := verified.Claim("role")
 	fmt.Println(verified.Identity().Client(), verified.Identity().Token(), role)
 
-	_, err = verifier.Verify(credential + "x")
+	_, err = verifier.Verify(context.Background(), credential+"x")
 	fmt.Println(errors.Is(err, token.ErrSignature), err)
 	// Output:
 	// alice 4711 admin

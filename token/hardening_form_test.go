@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"example.com/caddy-token-auth/token/internal/strictjson"
 )
 
 func TestOtherSpellingsOfATokenAreRefused(t *testing.T) {
@@ -16,7 +18,7 @@ func TestOtherSpellingsOfATokenAreRefused(t *testing.T) {
 		payload += " "
 	}
 	token := raw(header, payload, withHMAC(secret))
-	if _, err := v.Verify(token); err != nil {
+	if _, err := v.Verify(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	parts := strings.Split(token, ".")
@@ -91,7 +93,7 @@ func TestSizeIsLimited(t *testing.T) {
 		return hs256(good(`"x":"` + strings.Repeat("x", (n-frame)*3/4-2) + `",`))
 	}
 	v := verifier(t, Config{})
-	if _, err := v.Verify(filled(DefaultMaxLength)); err != nil {
+	if _, err := v.Verify(t.Context(), filled(DefaultMaxLength)); err != nil {
 		t.Error(err)
 	}
 	refused(t, v, "too long", filled(DefaultMaxLength+8), ErrTooLarge)
@@ -99,7 +101,7 @@ func TestSizeIsLimited(t *testing.T) {
 	refused(t, v, "long rubbish", strings.Repeat(".", 1<<20), ErrTooLarge)
 
 	exact := hs256(good(""))
-	if _, err := verifier(t, Config{MaxLength: len(exact)}).Verify(exact); err != nil {
+	if _, err := verifier(t, Config{MaxLength: len(exact)}).Verify(t.Context(), exact); err != nil {
 		t.Error(err)
 	}
 	refused(t, verifier(t, Config{MaxLength: len(exact) - 1}), "one byte too long", exact, ErrTooLarge)
@@ -138,9 +140,9 @@ func TestPayloadMustBeOneStrictObject(t *testing.T) {
 		"half a surrogate":       `{"x":"\ud800"}`,
 		"line break in a string": "{\"x\":\"a\nb\"}",
 		"unknown escape":         `{"x":"\x41"}`,
-		"deep array":             `{"x":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
-		"deep object":            strings.Repeat(`{"x":`, maxDepth+1) + "1" + strings.Repeat("}", maxDepth+1),
-		"deep, quoted quotes":    `{"y":"\"","x":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		"deep array":             `{"x":` + strings.Repeat("[", strictjson.MaxDepth) + strings.Repeat("]", strictjson.MaxDepth) + `}`,
+		"deep object":            strings.Repeat(`{"x":`, strictjson.MaxDepth+1) + "1" + strings.Repeat("}", strictjson.MaxDepth+1),
+		"deep, quoted quotes":    `{"y":"\"","x":` + strings.Repeat("[", strictjson.MaxDepth) + strings.Repeat("]", strictjson.MaxDepth) + `}`,
 		"deep and not closed":    strings.Repeat("[", 2000),
 	} {
 		refused(t, v, name, hs256(payload), ErrMalformed)
@@ -148,12 +150,12 @@ func TestPayloadMustBeOneStrictObject(t *testing.T) {
 	for name, payload := range map[string]string{
 		"empty object":       `{}`,
 		"white space":        " {\n\t\"sub\" : \"a\" }\r\n",
-		"as deep as allowed": `{"x":` + strings.Repeat("[", maxDepth-1) + strings.Repeat("]", maxDepth-1) + `}`,
+		"as deep as allowed": `{"x":` + strings.Repeat("[", strictjson.MaxDepth-1) + strings.Repeat("]", strictjson.MaxDepth-1) + `}`,
 		"brackets in text":   `{"x":"` + strings.Repeat("[{", 100) + `\"` + strings.Repeat("[", 100) + `"}`,
 		"great numbers":      `{"x":1e999999,"y":-` + strings.Repeat("9", 2000) + `}`,
 		"case of names":      `{"sub":"a","Sub":"b","SUB":{"c":1}}`,
 	} {
-		if _, err := v.Verify(hs256(payload)); err != nil {
+		if _, err := v.Verify(t.Context(), hs256(payload)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -165,7 +167,7 @@ func TestHeaderMustBeOneStrictObject(t *testing.T) {
 		`null`, `[]`, `["alg"]`, `"HS256"`, `1`, `{"alg":"HS256"} {}`, `{"alg":"HS256"`, `{"alg":"HS256",}`, "\ufeff" + `{"alg":"HS256"}`,
 		`{"alg":"HS256","alg":"HS256"}`, `{"typ":"JWT","alg":"HS256","typ":"at+jwt"}`, `{"alg":"HS256","\u0061lg":"none"}`,
 		`{"alg":"HS256","x":{"a":1,"a":1}}`, "{\"alg\":\"HS256\",\"x\":\"\xff\"}",
-		`{"alg":"HS256","x":` + strings.Repeat("[", maxDepth) + strings.Repeat("]", maxDepth) + `}`,
+		`{"alg":"HS256","x":` + strings.Repeat("[", strictjson.MaxDepth) + strings.Repeat("]", strictjson.MaxDepth) + `}`,
 		`{"alg":"HS256","x":1e400}`, // no double: golang-jwt would not read it
 	} {
 		refused(t, v, header, raw(header, good(""), withHMAC(secret)), ErrMalformed)
@@ -176,8 +178,8 @@ func TestHeaderMustBeOneStrictObject(t *testing.T) {
 
 func TestKeyOrderIsFree(t *testing.T) {
 	v := verifier(t, Config{})
-	a := must(v.Verify(raw(`{"alg":"HS256","typ":"JWT"}`, `{"sub":"a","iat":1,"jti":"t"}`, withHMAC(secret))))
-	b := must(v.Verify(raw(`{ "typ":"JWT", "alg":"HS256" }`, `{"jti":"t","iat":1,"sub":"a"}`, withHMAC(secret))))
+	a := must(v.Verify(t.Context(), raw(`{"alg":"HS256","typ":"JWT"}`, `{"sub":"a","iat":1,"jti":"t"}`, withHMAC(secret))))
+	b := must(v.Verify(t.Context(), raw(`{ "typ":"JWT", "alg":"HS256" }`, `{"jti":"t","iat":1,"sub":"a"}`, withHMAC(secret))))
 	if *a.Identity() != *b.Identity() {
 		t.Error("the order of claims changes the identity")
 	}

@@ -24,7 +24,7 @@ import (
 func refused(t *testing.T, v *Verifier, name, token string, reason error) {
 	t.Helper()
 	for range 2 {
-		tok, err := v.Verify(token)
+		tok, err := v.Verify(t.Context(), token)
 		if tok != nil || !errors.Is(err, reason) {
 			t.Errorf("%s: token %v, error %v; want %v", name, tok != nil, err, reason)
 		}
@@ -99,7 +99,7 @@ func TestKeysInTheHeaderAreNotUsed(t *testing.T) {
 		refused(t, everyKey(t), parameter, forged, ErrSignature)
 		// They do no harm either: what a configured key signed is genuine.
 		genuine := raw(`{"alg":"ES256",`+parameter+`}`, good(""), with(jwt.SigningMethodES256, p256Private()))
-		if _, err := everyKey(t).Verify(genuine); err != nil {
+		if _, err := everyKey(t).Verify(t.Context(), genuine); err != nil {
 			t.Errorf("genuine with %s: %v", parameter, err)
 		}
 	}
@@ -126,7 +126,7 @@ func TestPSSNeedsASaltAsLongAsItsHash(t *testing.T) {
 			}
 			if salt != hash.Size() {
 				refused(t, v, fmt.Sprintf("%s with salt %d", alg, salt), token, ErrSignature)
-			} else if _, err := v.Verify(token); err != nil {
+			} else if _, err := v.Verify(t.Context(), token); err != nil {
 				t.Errorf("%s: %v", alg, err)
 			}
 		}
@@ -179,8 +179,8 @@ func TestSecondECDSASignatureHasTheSameIdentity(t *testing.T) {
 		if other == token {
 			t.Fatal("the two spellings are the same")
 		}
-		a, errA := v.Verify(token)
-		b, errB := v.Verify(other)
+		a, errA := v.Verify(t.Context(), token)
+		b, errB := v.Verify(t.Context(), other)
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
@@ -193,8 +193,8 @@ func TestSecondECDSASignatureHasTheSameIdentity(t *testing.T) {
 // A jti that looks like a digest does not stand for the token with that digest.
 func TestTokenIDCannotPassForADigest(t *testing.T) {
 	v := everyKey(t)
-	victim := must(v.Verify(hs256(good(`"sub":"victim",`)))).Identity().Token()
-	forged := must(v.Verify(hs256(good(`"sub":"attacker","jti":"` + victim + `",`)))).Identity().Token()
+	victim := must(v.Verify(t.Context(), hs256(good(`"sub":"victim",`)))).Identity().Token()
+	forged := must(v.Verify(t.Context(), hs256(good(`"sub":"attacker","jti":"`+victim+`",`)))).Identity().Token()
 	if victim == forged {
 		t.Fatal("two tokens have one identifier")
 	}

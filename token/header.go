@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"example.com/caddy-token-auth/token/internal/strictjson"
 )
 
 // header is what matters of a JOSE header (RFC 7515 §4.1).
@@ -26,37 +28,37 @@ type header struct {
 func parseHeader(doc []byte, types []string) (header, error) {
 	var h header
 	typ := "jwt" // a token without typ counts as a plain JWT
-	err := members(doc, func(name string, value jsontext.Value) error {
+	err := strictjson.Members(doc, func(name string, value jsontext.Value) error {
 		switch name {
 		case "crit", "b64", "enc", "zip":
 			return refusal(ErrHeader, name)
 		case "alg":
-			s, ok := text(value)
+			s, ok := strictjson.String(value)
 			if !ok {
 				return ErrAlgorithm
 			}
 			h.alg = s
 		case "kid":
-			s, ok := text(value)
+			s, ok := strictjson.String(value)
 			if !ok {
 				return refusal(ErrHeader, name)
 			}
 			h.kid = s
 		case "typ":
-			s, ok := text(value)
+			s, ok := strictjson.String(value)
 			if !ok {
 				return refusal(ErrHeader, name)
 			}
 			typ = mediaType(s)
 		case "cty":
-			if s, ok := text(value); !ok || mediaType(s) == "jwt" {
+			if s, ok := strictjson.String(value); !ok || mediaType(s) == "jwt" {
 				return refusal(ErrHeader, name)
 			}
 		}
 		return nil
 	})
 	switch {
-	case errors.Is(err, errNotStrict):
+	case errors.Is(err, strictjson.ErrNotStrict):
 		return header{}, refusal(ErrMalformed, "header is not a strict JSON object")
 	case err != nil:
 		return header{}, err

@@ -145,6 +145,18 @@ func (k VerificationKey) WithID(kid string) VerificationKey {
 	return k
 }
 
+// ForAlgorithm returns k limited to alg (RFC 7517 §4.4), or an error if k cannot do it.
+func (k VerificationKey) ForAlgorithm(alg string) (VerificationKey, error) {
+	if !slices.Contains(k.algorithms, alg) {
+		return VerificationKey{}, fmt.Errorf("the key can do %s, not the algorithm that it is for", strings.Join(k.algorithms, ", "))
+	}
+	k.algorithms = []string{alg}
+	return k, nil
+}
+
+// ID returns what WithID set.
+func (k VerificationKey) ID() string { return k.id }
+
 // String names the key without showing it.
 func (k VerificationKey) String() string {
 	return strings.Join(k.algorithms, "/") + " key " + k.fingerprint

@@ -44,7 +44,7 @@ func TestHMACKeyKeepsItsOwnCopy(t *testing.T) {
 	mine := bytes.Clone(secret)
 	v := verifier(t, Config{Keys: []VerificationKey{hmacKey(t, mine)}})
 	clear(mine)
-	if _, err := v.Verify(hs256(good(""))); err != nil {
+	if _, err := v.Verify(t.Context(), hs256(good(""))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -127,7 +127,7 @@ func TestKeysDoNotShowTheirSecrets(t *testing.T) {
 		pointer  *VerificationKey
 	}
 	v := verifier(t, Config{Keys: []VerificationKey{key}})
-	tok, err := v.Verify(hs256(good("")))
+	tok, err := v.Verify(t.Context(), hs256(good("")))
 	if err != nil {
 		t.Fatal(err)
 	}

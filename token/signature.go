@@ -3,7 +3,6 @@ package token
 import (
 	"crypto/rsa"
 	"errors"
-	"slices"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -30,90 +29,39 @@ func withHashSalt(m *jwt.SigningMethodRSAPSS) *jwt.SigningMethodRSAPSS {
 	return &jwt.SigningMethodRSAPSS{SigningMethodRSA: m.SigningMethodRSA, Options: options, VerifyOptions: options}
 }
 
-// signatureChecker decides whether a configured key signed a token.
-type signatureChecker struct {
-	parser *jwt.Parser
-	// keys has, for each allowed algorithm, the keys that can do it, and only these: an
-	// RSA key is never offered to HS256, whatever the header says.
-	keys map[string][]VerificationKey
-	sets map[string]jwt.VerificationKeySet
+// signatureChecker decides whether a key signed a token.
+type signatureChecker struct{ parser *jwt.Parser }
+
+func newSignatureChecker(algorithms []string) signatureChecker {
+	// Claims are validated afterwards, in an order of our own (see parseClaims).
+	return signatureChecker{jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(),
+		jwt.WithJSONNumber(), jwt.WithoutClaimsValidation())}
 }
 
-func newSignatureChecker(keys []VerificationKey, algorithms []string) *signatureChecker {
-	s := &signatureChecker{
-		// Claims are validated afterwards, in an order of our own (see parseClaims).
-		parser: jwt.NewParser(jwt.WithValidMethods(algorithms), jwt.WithStrictDecoding(),
-			jwt.WithJSONNumber(), jwt.WithoutClaimsValidation()),
-		keys: make(map[string][]VerificationKey),
-		sets: make(map[string]jwt.VerificationKeySet),
-	}
-	for _, alg := range algorithms {
-		for _, key := range keys {
-			if slices.Contains(key.algorithms, alg) {
-				s.keys[alg] = append(s.keys[alg], key)
-			}
-		}
-		s.sets[alg] = keySet(s.keys[alg])
-	}
-	return s
-}
-
-func keySet(keys []VerificationKey) jwt.VerificationKeySet {
-	set := jwt.VerificationKeySet{Keys: make([]jwt.VerificationKey, len(keys))}
-	for i, key := range keys {
-		set.Keys[i] = key.material()
-	}
-	return set
-}
-
-// candidates returns the keys that may have signed a token with header h. A kid can
-// only take keys out.
-func (s *signatureChecker) candidates(h header) (jwt.VerificationKeySet, error) {
-	keys, ok := s.keys[h.alg]
-	if !ok {
-		return jwt.VerificationKeySet{}, ErrAlgorithm
-	}
-	others := 0
-	for _, key := range keys {
-		if h.kid != "" && key.id != "" && key.id != h.kid {
-			others++
-		}
-	}
-	switch others {
-	case 0:
-		return s.sets[h.alg], nil
-	case len(keys):
-		return jwt.VerificationKeySet{}, ErrUnknownKey
-	}
-	var left []VerificationKey
-	for _, key := range keys {
-		if key.id == "" || key.id == h.kid {
-			left = append(left, key)
-		}
-	}
-	return keySet(left), nil
-}
-
-// check verifies raw, whose header and parts are h and c, with keys. The errors of
-// golang-jwt quote the token and are replaced.
-func (s *signatureChecker) check(raw string, h header, c compact, keys jwt.VerificationKeySet) error {
-	parsed, err := s.parser.ParseWithClaims(raw, &unread{}, func(*jwt.Token) (any, error) { return keys, nil })
+// check verifies raw, whose header and parts are h and c, with keys, of which there is
+// at least one. It returns the life of the key that signed it. The errors of golang-jwt
+// quote the token and are replaced.
+func (s signatureChecker) check(raw string, h header, c compact, keys candidates) (*life, error) {
+	parsed, err := s.parser.ParseWithClaims(raw, &unread{}, func(*jwt.Token) (any, error) { return keys.material, nil })
 	switch {
 	case errors.Is(err, jwt.ErrTokenMalformed):
-		return refusal(ErrMalformed, "payload is not a strict JSON object")
+		return nil, refusal(ErrMalformed, "payload is not a strict JSON object")
 	case err != nil || !parsed.Valid || parsed.Method.Alg() != h.alg:
-		return ErrSignature
+		return nil, ErrSignature
 	}
-	method, isPSS := strictPSS[h.alg]
-	if !isPSS {
-		return nil
+	method := parsed.Method
+	if strict, isPSS := strictPSS[h.alg]; isPSS {
+		method = strict
+	} else if shared := keys.sharedLife(); shared != nil {
+		return shared, nil
 	}
-	for _, key := range keys.Keys {
+	// golang-jwt does not say which of the keys it was.
+	for i, key := range keys.material.Keys {
 		if method.Verify(c.signed, parsed.Signature, key) == nil {
-			return nil
+			return keys.keys[i].life, nil
 		}
 	}
-	return refusal(ErrSignature, "salt length")
+	return nil, refusal(ErrSignature, "salt length")
 }
 
 // unread is what golang-jwt decodes the payload into: nothing.

@@ -9,11 +9,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token/internal/strictjson"
 )
 
 // Token is a verified token. It is immutable.
 type Token struct {
 	identity *revocation.Identity
+	key      *life // of the key that signed it
 
 	expires, notBefore, issuedAt date
 
@@ -55,11 +57,11 @@ func (t *Token) readClaims() {
 	}
 	t.claims = make(map[string]string)
 	// The payload passed members when the token was verified.
-	_ = members(payload, func(name string, value jsontext.Value) error {
+	_ = strictjson.Members(payload, func(name string, value jsontext.Value) error {
 		switch value.Kind() {
 		case 'n':
 		case '"':
-			t.claims[name], _ = text(value)
+			t.claims[name], _ = strictjson.String(value)
 		case '{', '[':
 			value = value.Clone()
 			if err := value.Compact(); err != nil {

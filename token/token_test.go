@@ -6,7 +6,7 @@ import (
 )
 
 func TestClaimNamesAreLiteral(t *testing.T) {
-	tok, err := verifier(t, Config{}).Verify(hs256(good(`
+	tok, err := verifier(t, Config{}).Verify(t.Context(), hs256(good(`
 		"name":"Ann \"A\" \u00e9\n", "empty":"", "count":1.50e3, "admin":true, "off":false, "nothing":null,
 		"list":[1, "two" ,null], "object":{ "a" : {"b":[ ]} }, "":"no name",
 		"https://x.example/roles":["r"], "a.b":"dotted", "a":{"b":"nested"}, "*":"star", "?":"mark", "a|b":"pipe",
@@ -33,7 +33,7 @@ func TestClaimNamesAreLiteral(t *testing.T) {
 }
 
 func TestClaimIsReadOnceForAll(t *testing.T) {
-	tok, err := verifier(t, Config{}).Verify(hs256(good(`"name":"Ann",`)))
+	tok, err := verifier(t, Config{}).Verify(t.Context(), hs256(good(`"name":"Ann",`)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -12,11 +13,13 @@ import (
 	"example.com/caddy-token-auth/revocation"
 )
 
-// Verifier verifies JWTs. It never changes after NewVerifier, but for its cache: new
-// keys need a new Verifier, which has no memory of tokens that old keys signed.
+// Verifier verifies JWTs. It never changes after NewVerifier, but for its cache and for
+// the keys of its sources.
 type Verifier struct {
 	config     Config
-	signatures *signatureChecker
+	static     *keySet
+	sources    sources
+	signatures signatureChecker
 	cache      *cache
 
 	leeway, issuedAtLeeway date
@@ -33,26 +36,32 @@ func NewVerifier(c Config) (*Verifier, error) {
 		return nil, err
 	}
 	v := &Verifier{
-		signatures:     newSignatureChecker(c.Keys, c.Algorithms),
+		static:         staticKeySet(c.Keys),
+		sources:        newSources(c.Sources),
+		signatures:     newSignatureChecker(c.Algorithms),
 		cache:          tokens,
 		leeway:         date(c.Leeway.Microseconds()),
 		issuedAtLeeway: date(c.IssuedAtLeeway.Microseconds()),
 	}
-	c.Keys = nil
+	c.Keys, c.Sources = nil, nil
 	v.config = c
 	return v, nil
 }
 
 // Verify returns the verified token for raw, a JWT in compact form (RFC 7519 §7.2),
-// or nil and an error that wraps one of the errors of this package.
-func (v *Verifier) Verify(raw string) (*Token, error) {
+// or nil and an error that wraps one of the errors of this package. ctx bounds how long
+// it waits for a source to look for a key; without sources it never waits.
+func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	if len(raw) > v.config.MaxLength {
 		return nil, ErrTooLarge
 	}
 	t, ok := v.cache.get(raw)
-	if !ok {
+	if !ok || t.key.ended.Load() {
 		var err error
-		if t, err = v.verify(raw); err != nil {
+		if t, err = v.verify(ctx, raw); err != nil {
+			if ok {
+				v.cache.remove(raw)
+			}
 			return nil, err
 		}
 	}
@@ -64,7 +73,7 @@ func (v *Verifier) Verify(raw string) (*Token, error) {
 
 // verify checks everything but the times, which Verify checks again and again, and
 // keeps what was found good. So an expired token costs its cryptography only once.
-func (v *Verifier) verify(raw string) (*Token, error) {
+func (v *Verifier) verify(ctx context.Context, raw string) (*Token, error) {
 	if raw == "" {
 		return nil, ErrMissing
 	}
@@ -80,9 +89,8 @@ func (v *Verifier) verify(raw string) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	keys, err := v.signatures.candidates(h)
-	if err != nil {
-		return nil, err
+	if !slices.Contains(v.config.Algorithms, h.alg) {
+		return nil, ErrAlgorithm
 	}
 	payload, ok := decodeSegment(parts.payload)
 	if !ok {
@@ -91,7 +99,8 @@ func (v *Verifier) verify(raw string) (*Token, error) {
 	if _, ok := decodeSegment(parts.signature); !ok || parts.signature == "" {
 		return nil, refusal(ErrMalformed, "base64url")
 	}
-	if err := v.signatures.check(raw, h, parts, keys); err != nil {
+	key, err := v.checkSignature(ctx, raw, h, parts, payload)
+	if err != nil {
 		return nil, err
 	}
 	c, err := parseClaims(payload, v.config.ClientClaim, v.config.SessionClaim)
@@ -106,7 +115,7 @@ func (v *Verifier) verify(raw string) (*Token, error) {
 	if parts, ok = parseCompact(raw); !ok {
 		return nil, ErrMalformed
 	}
-	t := v.newToken(parts, c)
+	t := v.newToken(parts, c, key)
 	v.cache.add(raw, t)
 	return t, nil
 }
@@ -145,7 +154,7 @@ func (v *Verifier) checkTimes(t *Token) error {
 // digestPrefix begins the identifiers of tokens without jti.
 const digestPrefix = "digest:"
 
-func (v *Verifier) newToken(parts compact, c claims) *Token {
+func (v *Verifier) newToken(parts compact, c claims, key *life) *Token {
 	realm := v.config.Realm
 	if realm == "" && len(v.config.Issuers) > 0 {
 		realm = c.issuer
@@ -162,6 +171,7 @@ func (v *Verifier) newToken(parts compact, c claims) *Token {
 	}
 	return &Token{
 		identity:  revocation.NewIdentity(realm, id, c.session, c.client, c.issuedAt.time(), expires),
+		key:       key,
 		expires:   c.expires,
 		notBefore: c.notBefore,
 		issuedAt:  c.issuedAt,

@@ -32,13 +32,13 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 		if !ok {
 			key = private[alg[:2]]
 		}
-		if _, err := v.Verify(raw(`{"alg":"`+alg+`"}`, good(""), with(jwt.GetSigningMethod(alg), key))); err != nil {
+		if _, err := v.Verify(t.Context(), raw(`{"alg":"`+alg+`"}`, good(""), with(jwt.GetSigningMethod(alg), key))); err != nil {
 			t.Errorf("%s: %v", alg, err)
 		}
 		tampered := raw(`{"alg":"`+alg+`"}`, good(""), func(signed string) []byte {
 			return must(jwt.GetSigningMethod(alg).Sign(signed+"x", key))
 		})
-		if _, err := v.Verify(tampered); !errors.Is(err, ErrSignature) {
+		if _, err := v.Verify(t.Context(), tampered); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s with another text signed: %v", alg, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 func TestVerifyTriesEachKey(t *testing.T) {
 	other := []byte(strings.Repeat("o", 32))
 	v := verifier(t, Config{Keys: []VerificationKey{hmacKey(t, other), hmacKey(t, secret)}})
-	if _, err := v.Verify(hs256(good(""))); err != nil {
+	if _, err := v.Verify(t.Context(), hs256(good(""))); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -70,7 +70,7 @@ func TestKeyIDOnlyTakesKeysOut(t *testing.T) {
 		"a kid cannot make another key good": {[]VerificationKey{its.WithID("a")}, kid("a"), ErrSignature},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := verifier(t, Config{Keys: c.keys}).Verify(c.token)
+			_, err := verifier(t, Config{Keys: c.keys}).Verify(t.Context(), c.token)
 			if !errors.Is(err, c.err) {
 				t.Fatalf("%v; want %v", err, c.err)
 			}
@@ -83,7 +83,7 @@ func TestKeyIDOnlyTakesKeysOut(t *testing.T) {
 
 func TestVerifyYieldsTheIdentity(t *testing.T) {
 	v := verifier(t, Config{Issuers: []string{"https://id.example"}, Leeway: 30 * time.Second})
-	tok, err := v.Verify(hs256(good(`"iss":"https://id.example","jti":"t1","sub":"alice","sid":"s1","nbf":1700000000.25,`)))
+	tok, err := v.Verify(t.Context(), hs256(good(`"iss":"https://id.example","jti":"t1","sub":"alice","sid":"s1","nbf":1700000000.25,`)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestVerifyYieldsTheIdentity(t *testing.T) {
 
 func TestIdentityWithoutOptionalClaims(t *testing.T) {
 	token := hs256(`{}`)
-	tok, err := verifier(t, Config{Leeway: time.Minute}).Verify(token)
+	tok, err := verifier(t, Config{Leeway: time.Minute}).Verify(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestRealm(t *testing.T) {
 		"nothing otherwise":          {Config{}, ""},
 		"as configured":              {Config{Realm: "r", Issuers: []string{"me"}}, "r"},
 	} {
-		tok, err := verifier(t, c.config).Verify(hs256(good(`"iss":"me",`)))
+		tok, err := verifier(t, c.config).Verify(t.Context(), hs256(good(`"iss":"me",`)))
 		if err != nil || tok.Identity().Realm() != c.want {
 			t.Errorf("%s: %q, %v; want %q", name, tok.Identity().Realm(), err, c.want)
 		}
@@ -160,7 +160,7 @@ func TestTypes(t *testing.T) {
 		`"typ":["JWT"],`:                 {ErrHeader, ErrHeader},
 	} {
 		for i, v := range []*Verifier{plain, logout} {
-			if _, err := v.Verify(typed(typ)); !errors.Is(err, want[i]) {
+			if _, err := v.Verify(t.Context(), typed(typ)); !errors.Is(err, want[i]) {
 				t.Errorf("%s %v; want %v", typ, err, want[i])
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -106,26 +107,37 @@ func (s *Store) commitAll(purgeInterval time.Duration) {
 	}
 }
 
-// collect begins first, which may be nil, and what else is waiting.
+// collect begins first, which may be nil, and what else is waiting. Callers who were
+// answered a moment ago and come back with their next request get on if they are
+// quick: before it goes without them, collect yields to runnable goroutines as long
+// as that brings new requests. For a lone caller this takes less than a microsecond.
 func (s *Store) collect(first *request) *batch {
 	if s.hooks.beforeBatch != nil {
 		s.hooks.beforeBatch()
 	}
 	b := newBatch(s.index, s.now())
-	for r := first; r != nil; {
-		if r.state.CompareAndSwap(waiting, begun) {
+	yielded := first == nil
+	for r := first; ; {
+		if r != nil && r.state.CompareAndSwap(waiting, begun) {
 			b.add(r)
+			yielded = false
 		}
 		if b.size >= maxBatch {
-			break
+			return b
 		}
 		select {
 		case r = <-s.queue: // nil when it is closed and empty
+			if r == nil {
+				return b
+			}
 		default:
-			r = nil
+			if yielded {
+				return b
+			}
+			r, yielded = nil, true
+			runtime.Gosched()
 		}
 	}
-	return b
 }
 
 // commit makes b durable and tells those who wait for it. It reports whether there
@@ -170,14 +182,13 @@ func (s *Store) update(b *batch) error {
 			return nil
 		})
 	})
-	var panicked *panicError
 	switch {
 	case err == nil:
 		b.settle()
 		return nil
 	case errors.Is(err, errUnchanged):
 		return nil
-	case errors.As(err, &panicked):
+	case isPanic(err):
 		return s.breakDown(err)
 	case !attempted:
 		return err

@@ -3,6 +3,7 @@ package localstore
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -61,12 +62,19 @@ func mustRevoke(t testing.TB, s *Store, entries ...revocation.Entry) {
 // mustHold fails the test unless s has all entries, by Absent and by Lookup.
 func mustHold(t testing.TB, s *Store, entries ...revocation.Entry) {
 	t.Helper()
-	for _, e := range entries {
-		found, err := s.Lookup(context.Background(), e.Key())
-		if err != nil || found[0].ID != e.ID || found[0].At.Before(e.At) || found[0].Expires.Before(e.Expires) {
-			t.Fatalf("Lookup gave %+v, %v for %q", found, err, e.ID)
+	keys := make([]revocation.Key, len(entries))
+	for i, e := range entries {
+		keys[i] = e.Key()
+	}
+	found, err := s.Lookup(context.Background(), keys...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, e := range entries {
+		if found[i].ID != e.ID || found[i].At.Before(e.At) || found[i].Expires.Before(e.Expires) {
+			t.Fatalf("Lookup gave %+v, want %+v", found[i], e)
 		}
-		if s.Absent(e.Key()) {
+		if s.Absent(keys[i]) {
 			t.Fatalf("Absent hides %q", e.ID)
 		}
 	}
@@ -95,4 +103,14 @@ func checkLeaks(t testing.TB) {
 		}
 		t.Errorf("%d goroutines are left:\n%s", len(left), strings.Join(left, "\n\n"))
 	})
+}
+
+// memoryDir returns a directory whose syncs cost nothing, where there is one.
+func memoryDir(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "localstore")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
 }

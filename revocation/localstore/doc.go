@@ -65,6 +65,9 @@
 //   - In the same case bbolt counts pages of N-1 as free although a reader that began
 //     earlier may be on them, so healing waits for the readers that there are.
 //
+// The process that opens a file cannot know how the one before it ended: it may have
+// been killed before its second sync, or after that had failed. So Open heals too.
+//
 // N was not acknowledged in any of these cases. Its entries may turn out to be
 // stored, which the contract of Revoke allows.
 //

@@ -5,8 +5,8 @@ import (
 	"fmt"
 )
 
-// failedCommit is what heal needs to know of a commit that failed. The package
-// comment says why it is needed.
+// failedCommit is what heal needs to know of a commit that failed, or may have. The
+// package comment says why it is needed.
 type failedCommit struct {
 	// visible is the transaction whose root bbolt used right after the failure, and
 	// loaded its free list from: the failed one, or the one before it.
@@ -43,6 +43,17 @@ func (s *Store) readRoot(f *failedCommit) error {
 	return nil
 }
 
+// adopt makes sure that the root which this process has found is on the disk, and
+// not only in a page cache that an earlier process left behind.
+func (s *Store) adopt() error {
+	visible, err := s.lastTransaction()
+	if err != nil {
+		return s.breakDown(err)
+	}
+	s.unhealed = s.inspectFailure(visible, visible)
+	return s.heal()
+}
+
 // heal makes durable what the last commit, if it failed, may have left in the page
 // cache only. Until it succeeds there are no writes.
 func (s *Store) heal() error {
@@ -58,11 +69,14 @@ func (s *Store) heal() error {
 		}
 	}
 	if err := s.rewriteRoot(f); err != nil {
-		return fmt.Errorf("after a failed write: %w", err)
+		return fmt.Errorf("securing what was written before: %w", err)
 	}
 	// Sync, not fdatasync: the file may have grown in the failed commit.
 	if err := s.file.Sync(); err != nil {
-		return fmt.Errorf("after a failed write: %w", err)
+		return fmt.Errorf("securing what was written before: %w", err)
+	}
+	if f.rewrite && s.hooks.rewritten != nil {
+		s.hooks.rewritten(f.root, s.rootOffset(f))
 	}
 	visible, err := s.lastTransaction()
 	if err == nil && visible != f.visible {

@@ -44,12 +44,16 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 		queue:    make(chan *request, queueLength),
 		closing:  make(chan struct{}),
 		finished: make(chan struct{}),
+		hooks:    opts.hooks,
 	}
 	if err := s.openEngine(ctx, path, opts.LockTimeout); err != nil {
 		return nil, err
 	}
 	if err := s.load(ctx, opts.Progress); err != nil {
 		return nil, errors.Join(err, s.closeEngine())
+	}
+	if err := s.adopt(); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening revocation list %s: %w", path, err), s.closeEngine())
 	}
 	go s.commitAll(opts.PurgeInterval)
 	return s, nil
@@ -109,7 +113,6 @@ func (s *Store) openEngine(ctx context.Context, path string, timeout time.Durati
 		}
 		return err
 	})
-	var panicked *panicError
 	switch {
 	case err == nil:
 		s.pageSize = int64(s.db.Info().PageSize)
@@ -119,7 +122,7 @@ func (s *Store) openEngine(ctx context.Context, path string, timeout time.Durati
 			ErrLocked, path, time.Since(started).Round(time.Millisecond), adviceLocked)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("opening revocation list %s: %w", path, ctx.Err())
-	case errors.As(err, &panicked):
+	case isPanic(err):
 		s.broken.Store(&err)
 		err = fmt.Errorf("%s: %w; %s", path, err, adviceDamaged)
 	case !errors.Is(err, ErrForeign) && !errors.Is(err, ErrDamaged):
@@ -182,8 +185,7 @@ func (s *Store) load(ctx context.Context, progress func(int)) error {
 			return nil
 		})
 	})
-	var panicked *panicError
-	if errors.As(err, &panicked) {
+	if isPanic(err) {
 		s.broken.Store(&err)
 	}
 	if errors.Is(err, ErrDamaged) {

@@ -18,6 +18,8 @@ type Options struct {
 	// Progress, if set, is called by Open now and then, and when it is done, with
 	// the number of records loaded so far.
 	Progress func(loaded int)
+
+	hooks hooks // for tests
 }
 
 const (

@@ -3,7 +3,6 @@ package localstore
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -35,8 +34,7 @@ func (s *Store) read(fn func(records *bbolt.Bucket) error) error {
 			return fn(tx.Bucket(bucketRecords))
 		})
 	})
-	var panicked *panicError
-	if errors.As(err, &panicked) && !began {
+	if isPanic(err) && !began {
 		s.broken.CompareAndSwap(nil, &err)
 	}
 	return err

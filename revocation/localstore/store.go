@@ -51,6 +51,8 @@ type hooks struct {
 	beforeRead func()
 	// beforeBatch runs in the committer before it looks at the queue once more.
 	beforeBatch func()
+	// rewritten runs in the committer when healing has written and synced a root.
+	rewritten func(root []byte, offset int64)
 }
 
 // Revoke implements revocation.Store.

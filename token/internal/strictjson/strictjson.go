@@ -1,4 +1,6 @@
-package token
+// Package strictjson reads JSON objects that every parser understands in the same way:
+// without duplicate names, invalid UTF-8 or text around them (RFC 8725 §2.6).
+package strictjson
 
 import (
 	"bytes"
@@ -8,51 +10,51 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxDepth is how deep the JSON of a token may be nested. Real claims stay below
-// ten; the limit keeps hostile nesting away from whatever parses the token later.
-const maxDepth = 32
+// MaxDepth is how deep the JSON of a token or a key set may be nested. Real ones stay
+// below ten; the limit keeps hostile nesting away from whatever parses them later.
+const MaxDepth = 32
 
-// errNotStrict says that a text is not one JSON object in the strict sense of members.
-var errNotStrict = errors.New("not a strict JSON object")
+// ErrNotStrict says that a text is not one JSON object in the strict sense of Members.
+var ErrNotStrict = errors.New("not a strict JSON object")
 
-// members calls visit for each top-level member of the JSON object that doc
+// Members calls visit for each top-level member of the JSON object that doc
 // consists of (RFC 8259). value is valid only during the call. Duplicate names and
 // invalid UTF-8 at any depth, text before or after the object, anything but an object
-// and nesting beyond maxDepth give errNotStrict (RFC 8725 §2.6). An error of visit
+// and nesting beyond MaxDepth give ErrNotStrict (RFC 8725 §2.6). An error of visit
 // ends the walk and is returned.
-func members(doc []byte, visit func(name string, value jsontext.Value) error) error {
+func Members(doc []byte, visit func(name string, value jsontext.Value) error) error {
 	if tooDeep(doc) {
-		return errNotStrict
+		return ErrNotStrict
 	}
 	// The errors of the decoder quote the text and must not leave this function.
 	dec := jsontext.NewDecoder(bytes.NewBuffer(doc))
 	if tok, err := dec.ReadToken(); err != nil || tok.Kind() != '{' {
-		return errNotStrict
+		return ErrNotStrict
 	}
 	for dec.PeekKind() != '}' {
 		tok, err := dec.ReadToken()
 		if err != nil {
-			return errNotStrict
+			return ErrNotStrict
 		}
 		name := tok.String()
 		value, err := dec.ReadValue()
 		if err != nil {
-			return errNotStrict
+			return ErrNotStrict
 		}
 		if err := visit(name, value); err != nil {
 			return err
 		}
 	}
 	if _, err := dec.ReadToken(); err != nil { // the closing brace
-		return errNotStrict
+		return ErrNotStrict
 	}
 	if _, err := dec.ReadToken(); !errors.Is(err, io.EOF) {
-		return errNotStrict
+		return ErrNotStrict
 	}
 	return nil
 }
 
-// tooDeep reports whether brackets outside of strings nest beyond maxDepth.
+// tooDeep reports whether brackets outside of strings nest beyond MaxDepth.
 func tooDeep(doc []byte) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(doc); i++ {
@@ -64,7 +66,7 @@ func tooDeep(doc []byte) bool {
 		case '{', '[':
 			if !quoted {
 				depth++
-				if depth > maxDepth {
+				if depth > MaxDepth {
 					return true
 				}
 			}
@@ -77,8 +79,8 @@ func tooDeep(doc []byte) bool {
 	return false
 }
 
-// text returns the string that a valid JSON value is.
-func text(value jsontext.Value) (string, bool) {
+// String returns the string that a valid JSON value is.
+func String(value jsontext.Value) (string, bool) {
 	if value.Kind() != '"' {
 		return "", false
 	}
