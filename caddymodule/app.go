@@ -62,8 +62,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision implements caddy.Provisioner. It opens no file, so that a configuration
-// can be validated beside a running instance.
+// Provision implements caddy.Provisioner. At the first start it opens no file, so that
+// a configuration can be validated beside a running instance. At a reload it opens
+// the list, so that a store that cannot be opened is refused before a server of the
+// new configuration has taken its first request.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
 	switch {
@@ -84,24 +86,42 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("token_auth: %T is not a store", module)
 	}
 	a.store = store
-	a.shared, err = acquireList(store.Identity())
-	return err
+	if a.shared, err = acquireList(store.Identity()); err != nil {
+		return err
+	}
+	if isReload := caddy.ActiveContext().Context != nil; !isReload {
+		return nil
+	}
+	return a.open()
 }
 
-// openTimeout bounds how long Start waits for the store, its file lock included.
+// openTimeout bounds how long the store is waited for, its file lock included.
 const openTimeout = 30 * time.Second
 
-// Start implements caddy.App. It opens the list, unless the configuration before
-// had it open already.
-func (a *App) Start() error {
+// open opens the list, unless it is open already.
+func (a *App) open() error {
 	ctx, cancel := context.WithTimeout(a.ctx, openTimeout)
 	defer cancel()
-	err := a.shared.open(ctx, a.store, a.log, revocation.Options{
-		CacheSize:        a.CacheSize,
-		MaxTokenLifetime: time.Duration(a.MaxTokenLifetime),
-	})
-	if err != nil {
+	if err := a.shared.open(ctx, a.store, a.log, a.options()); err != nil {
 		return fmt.Errorf("token_auth: open the revocation list: %w", err)
+	}
+	return nil
+}
+
+func (a *App) options() revocation.Options {
+	return revocation.Options{CacheSize: a.CacheSize, MaxTokenLifetime: time.Duration(a.MaxTokenLifetime)}
+}
+
+// Start implements caddy.App. It opens the list at the first start, and applies the
+// options to a list that the configuration before had open.
+func (a *App) Start() error {
+	if err := a.open(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(a.ctx, openTimeout)
+	defer cancel()
+	if err := a.shared.configure(ctx, a.options()); err != nil {
+		return fmt.Errorf("token_auth: %w", err)
 	}
 	return nil
 }

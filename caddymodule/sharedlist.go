@@ -41,15 +41,12 @@ func releaseList(identity string) error {
 	return err
 }
 
-// open opens the list, or applies the options to it if it is open already.
+// open opens the list with these options, unless it is open already.
 func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logger, opts revocation.Options) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if list := s.list.Load(); list != nil {
-		if err := list.SetMaxTokenLifetime(ctx, opts.MaxTokenLifetime); err != nil {
-			return err
-		}
-		return list.SetCacheSize(opts.CacheSize)
+	if s.list.Load() != nil {
+		return nil
 	}
 	store, err := module.Open(ctx, log)
 	if err != nil {
@@ -64,6 +61,18 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 	}
 	s.list.Store(list)
 	return nil
+}
+
+// configure applies the options to the open list.
+func (s *sharedList) configure(ctx context.Context, opts revocation.Options) error {
+	list := s.list.Load()
+	if list == nil {
+		return revocation.ErrClosed
+	}
+	if err := list.SetMaxTokenLifetime(ctx, opts.MaxTokenLifetime); err != nil {
+		return err
+	}
+	return list.SetCacheSize(opts.CacheSize)
 }
 
 // Destruct implements caddy.Destructor.

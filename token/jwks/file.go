@@ -17,7 +17,7 @@ const fileInterval = time.Second
 
 // FromFile returns a Source for a JWK set in a file, which is read again within a
 // second when it has changed. A file that is missing or bad leaves the last good keys in
-// use. Of o only OnEvent, Cooldown, Timeout, Now and Random matter.
+// use. Of o only OnEvent, Cooldown and Now matter.
 //
 // Close must be called. The file need not be there yet; Status tells after the first
 // event, or after Keys has keys.

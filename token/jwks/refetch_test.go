@@ -171,6 +171,34 @@ func TestTokensWithoutKeyID(t *testing.T) {
 	})
 }
 
+// An issuer that never names its keys can go on rotating.
+func TestRotationWithoutKeyID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web, _, _, v := loaded(t, nil)
+		for range 5 {
+			next := newSigner("")
+			web.set(setURL, published(next))
+			expect(t, v, "new", next.token(issuerA), nil)
+			time.Sleep(DefaultCooldown)
+		}
+	})
+}
+
+// A refresh that is due while a token has the set fetched comes after it.
+func TestARefreshIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web, _, _, v := loaded(t, nil)
+		web.hold(func(*http.Request) error { time.Sleep(3 * time.Second); return nil })
+		time.Sleep(DefaultRefresh - time.Second)
+		expect(t, v, "unknown", newSigner("x").token(issuerA), token.ErrUnknownKey)
+		time.Sleep(minRetry)
+		synctest.Wait()
+		if n := web.count(); n != 2 {
+			t.Errorf("%d fetches", n)
+		}
+	})
+}
+
 // The key is there, and it did not sign the token: nothing to look for.
 func TestAForgedSignatureOfAKnownKeyFetchesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -113,9 +113,9 @@ func TestConfiguredRefreshWins(t *testing.T) {
 		o := options(web)
 		o.Refresh, o.Random = 30*time.Second, func() float64 { return 0.5 }
 		open(t, setURL, o)
-		time.Sleep(5 * time.Minute)
+		time.Sleep(10 * time.Minute)
 		synctest.Wait()
-		if n := web.count(); n != 1+10 { // every 28.5 s
+		if n := web.count(); n != 1+21 { // every 28.5 s
 			t.Errorf("%d fetches", n)
 		}
 	})
@@ -247,6 +247,29 @@ func TestCloseEndsEverything(t *testing.T) {
 			t.Errorf("%d fetches after Close", n)
 		}
 	}) // synctest fails the test if a goroutine is left
+}
+
+func TestCloseWaits(t *testing.T) {
+	for name, prepare := range map[string]func(*site, *Options){
+		"for the fetch": func(web *site, _ *Options) {
+			web.hold(func(req *http.Request) error { err := hang(req); time.Sleep(time.Second); return err })
+		},
+		"for OnEvent": func(_ *site, o *Options) {
+			o.OnEvent = func(Event) { time.Sleep(time.Second) }
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			web := newSite(map[string]string{setURL: published(newSigner("1"))})
+			o := options(web)
+			prepare(web, &o)
+			s := open(t, setURL, o)
+			synctest.Wait()
+			begin := time.Now()
+			if err := s.Close(); err != nil || time.Since(begin) != time.Second {
+				t.Errorf("%s: %v after %s", name, err, time.Since(begin))
+			}
+		})
+	}
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
