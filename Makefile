@@ -10,6 +10,7 @@ GOVULNDB ?=
 
 FUZZTIME     ?= 60s
 CRASH_CYCLES ?= 50
+RELOADS      ?= 200
 BENCH        ?= .
 BENCHTIME    ?= 300ms
 E2E          ?= -duration 5s -logout 2s
@@ -47,6 +48,10 @@ fuzz: ## Fuzz every fuzz target for FUZZTIME (60s)
 .PHONY: crash
 crash: ## Kill the built binary CRASH_CYCLES (50) times and look for lost logouts
 	CRASH_CYCLES=$(CRASH_CYCLES) go test -count=1 -timeout 30m -run Crash ./...
+
+.PHONY: reload
+reload: ## Reload the built binary RELOADS (200) times under load and look for failed requests
+	RELOADS=$(RELOADS) go test -count=1 -timeout 30m -run Reload ./e2e
 
 .PHONY: bench
 bench: bench-check bench-e2e ## Run all benchmarks with short settings: some minutes

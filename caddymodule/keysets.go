@@ -109,7 +109,7 @@ func (held *heldKeySets) add(identity keySetIdentity) (token.KeySource, error) {
 
 // release gives all of them back.
 func (held *heldKeySets) release() error {
-	var errs []error
+	errs := make([]error, 0, len(*held))
 	for _, identity := range *held {
 		_, err := keySets.Delete(identity)
 		errs = append(errs, err)

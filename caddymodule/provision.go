@@ -179,6 +179,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 		Realm:          h.Realm,
 		ClientClaim:    h.ClientClaim,
 		SessionClaim:   h.SessionClaim,
+		MaxAge:         h.app.maxAge(),
 		CacheSize:      h.app.CacheSize,
 		// A token that the logout could not reach is not accepted to begin with.
 		RequireClient:  h.logout.exact != "" && h.logoutScope == revocation.ScopeClient,

@@ -29,6 +29,8 @@ func credentialRefusal(err error) *refusal {
 		reason = dialect.MissingCredential
 	case errors.Is(err, token.ErrExpired):
 		reason = dialect.ExpiredCredential
+	case errors.Is(err, token.ErrTooOld):
+		reason = dialect.AgedCredential
 	case errors.Is(err, token.ErrKeysUnavailable):
 		reason = dialect.Unavailable
 	}

@@ -63,13 +63,15 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 	return nil
 }
 
-// configure applies the options to the open list.
+// configure applies the options to the open list, which the running configuration may
+// still use when this one is refused in the end. So nothing here may take anything
+// from it: its lifetime is only ever raised while the process lives.
 func (s *sharedList) configure(ctx context.Context, opts revocation.Options) error {
 	list := s.list.Load()
 	if list == nil {
 		return revocation.ErrClosed
 	}
-	if err := list.SetMaxTokenLifetime(ctx, opts.MaxTokenLifetime); err != nil {
+	if err := list.RaiseMaxTokenLifetime(ctx, opts.MaxTokenLifetime); err != nil {
 		return err
 	}
 	return list.SetCacheSize(opts.CacheSize)

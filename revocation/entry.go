@@ -24,7 +24,7 @@ const (
 	// only a later cut-off covers it.
 	ScopeIssued Scope = 4
 	// ScopeRetention is no revocation. There is one at most; it records the
-	// retention that entries were written with (see List.SetMaxTokenLifetime).
+	// retention that entries were written with (see List.RaiseMaxTokenLifetime).
 	ScopeRetention Scope = 5
 )
 

@@ -304,8 +304,8 @@ func TestClosedListRefusesEverything(t *testing.T) {
 	if err := list.Issued(t.Context(), id, 0); !errors.Is(err, revocation.ErrClosed) {
 		t.Errorf("issued: %v", err)
 	}
-	if err := list.SetMaxTokenLifetime(t.Context(), time.Hour); !errors.Is(err, revocation.ErrClosed) {
-		t.Errorf("set max token lifetime: %v", err)
+	if err := list.RaiseMaxTokenLifetime(t.Context(), 1000*time.Hour); !errors.Is(err, revocation.ErrClosed) {
+		t.Errorf("raise max token lifetime: %v", err)
 	}
 }
 

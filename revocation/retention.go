@@ -130,18 +130,22 @@ func (l *List) loadRetention(ctx context.Context, lifetime time.Duration) error 
 	return l.changeRetention(ctx, stored, lifetime, len(found) == 0 || found[0].Scope == 0)
 }
 
-// SetMaxTokenLifetime changes how long cut-offs are remembered and how old a token
-// may be; 0 is DefaultMaxTokenLifetime. Raising it lets no token in that was issued
-// before and whose revocation may be forgotten already: those keep the old limit.
-func (l *List) SetMaxTokenLifetime(ctx context.Context, lifetime time.Duration) error {
+// RaiseMaxTokenLifetime raises how long cut-offs are remembered and how old a token
+// may be; 0 is DefaultMaxTokenLifetime, and what is no more than the present value
+// changes nothing. Raising it lets no token in that was issued before and whose
+// revocation may be forgotten already: those keep the old limit. Only Open lowers it.
+func (l *List) RaiseMaxTokenLifetime(ctx context.Context, lifetime time.Duration) error {
 	if lifetime == 0 {
 		lifetime = DefaultMaxTokenLifetime
 	}
 	l.retentionMu.Lock()
 	defer l.retentionMu.Unlock()
 	r := l.retention.Load()
-	if r == nil {
+	switch {
+	case r == nil:
 		return ErrClosed
+	case lifetime <= r.lifetime:
+		return nil
 	}
 	return l.changeRetention(ctx, *r, lifetime, false)
 }

@@ -61,7 +61,7 @@ func TestRaisingTheLifetimeLetsNoForgottenTokenIn(t *testing.T) {
 		return openList(t, store, c, revocation.Options{MaxTokenLifetime: 20 * day})
 	}
 	set := func(t *testing.T, list *revocation.List, _ *fakeStore, _ *clock) *revocation.List {
-		if err := list.SetMaxTokenLifetime(t.Context(), 20*day); err != nil {
+		if err := list.RaiseMaxTokenLifetime(t.Context(), 20*day); err != nil {
 			t.Fatal(err)
 		}
 		return list
@@ -100,7 +100,7 @@ func TestRaisingTwiceKeepsTheShortestLimit(t *testing.T) {
 	old := longLived(c, "old")
 	for _, lifetime := range []time.Duration{2 * day, 20 * day} {
 		c.advance(time.Hour)
-		if err := list.SetMaxTokenLifetime(t.Context(), lifetime); err != nil {
+		if err := list.RaiseMaxTokenLifetime(t.Context(), lifetime); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -109,16 +109,17 @@ func TestRaisingTwiceKeepsTheShortestLimit(t *testing.T) {
 	check(t, list, old, revocation.TooOld)
 }
 
-func TestLoweringTheLifetimeHoldsAtOnce(t *testing.T) {
+func TestLifetimeIsLoweredByOpeningTheListAlone(t *testing.T) {
 	c := newClock()
-	list := openList(t, newFakeStore(), c, revocation.Options{MaxTokenLifetime: 7 * day})
+	store := newFakeStore()
+	list := openList(t, store, c, revocation.Options{MaxTokenLifetime: 7 * day})
 	id := longLived(c, "t")
 	c.advance(2 * day)
-	check(t, list, id, revocation.Live)
-	if err := list.SetMaxTokenLifetime(t.Context(), day); err != nil {
+	if err := list.RaiseMaxTokenLifetime(t.Context(), day); err != nil {
 		t.Fatal(err)
 	}
-	check(t, list, id, revocation.TooOld)
+	check(t, list, id, revocation.Live)
+	check(t, openList(t, store, c, revocation.Options{MaxTokenLifetime: day}), id, revocation.TooOld)
 }
 
 func TestDamagedRetentionRecordIsAnError(t *testing.T) {

@@ -52,6 +52,9 @@ type Config struct {
 	// IssuedAtLeeway is how far iat may lie in the future, 0 to 10 minutes.
 	IssuedAtLeeway time.Duration
 
+	// MaxAge is how long ago a token may have been issued, if it says when. Default: any time.
+	MaxAge time.Duration
+
 	// Realm of the identities. Default: the token's iss if Issuers is set, "" otherwise.
 	Realm string
 	// ClientClaim and SessionClaim name the top-level claims that hold the identifiers
@@ -83,6 +86,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("leeway %s: want 0 to %s", c.Leeway, maxLeeway)
 	case c.IssuedAtLeeway < 0 || c.IssuedAtLeeway > maxLeeway:
 		return c, fmt.Errorf("leeway of the issue time %s: want 0 to %s", c.IssuedAtLeeway, maxLeeway)
+	case c.MaxAge < 0:
+		return c, fmt.Errorf("maximum age %s is negative", c.MaxAge)
 	case slices.Contains(c.Issuers, ""):
 		return c, errors.New("an issuer is empty")
 	case slices.Contains(c.Audiences, ""):

@@ -45,6 +45,8 @@ var (
 	ErrNotYetValid = errors.New("token is not valid yet")
 	// ErrIssuedInFuture: iat lies in the future, Config.IssuedAtLeeway considered.
 	ErrIssuedInFuture = errors.New("token was issued in the future")
+	// ErrTooOld: iat lies longer ago than Config.MaxAge, although the token has not expired.
+	ErrTooOld = errors.New("token was issued too long ago")
 	// ErrExpired: exp has passed, leeway considered, and nothing else is wrong.
 	ErrExpired = errors.New("token has expired")
 )

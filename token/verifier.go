@@ -23,6 +23,7 @@ type Verifier struct {
 	cache      *cache
 
 	leeway, issuedAtLeeway date
+	maxAge                 date // 0: any
 }
 
 // NewVerifier returns a Verifier for c, or an error that says what is wrong with c.
@@ -42,6 +43,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 		cache:          tokens,
 		leeway:         date(c.Leeway.Microseconds()),
 		issuedAtLeeway: date(c.IssuedAtLeeway.Microseconds()),
+		maxAge:         date(c.MaxAge.Microseconds()),
 	}
 	c.Keys, c.Sources = nil, nil
 	v.config = c
@@ -137,7 +139,8 @@ func (v *Verifier) checkClaims(c claims) error {
 	return nil
 }
 
-// checkTimes compares the times of t with the clock, the expiry last.
+// checkTimes compares the times of t with the clock. A token that has expired is not
+// called too old as well.
 func (v *Verifier) checkTimes(t *Token) error {
 	now := date(v.config.Now().UnixMicro())
 	switch {
@@ -147,6 +150,8 @@ func (v *Verifier) checkTimes(t *Token) error {
 		return ErrIssuedInFuture
 	case t.expires != 0 && t.expires <= now-v.leeway:
 		return ErrExpired
+	case v.maxAge != 0 && t.issuedAt != 0 && t.issuedAt < now-v.maxAge:
+		return ErrTooOld
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,25 @@ func TestTypes(t *testing.T) {
 				t.Errorf("%s %v; want %v", typ, err, want[i])
 			}
 		}
+	}
+}
+
+func TestTokenIssuedTooLongAgoIsRefusedThoughItHasNotExpired(t *testing.T) {
+	clock := now
+	v := verifier(t, Config{MaxAge: time.Hour, Now: func() time.Time { return clock }})
+	aged := hs256(fmt.Sprintf(`{"iat":%d,"exp":%d}`, noon, noon+7200))
+	both := hs256(fmt.Sprintf(`{"iat":%d,"exp":%d}`, noon, noon+60))
+	undated := hs256(fmt.Sprintf(`{"exp":%d}`, noon+7200))
+	for _, token := range []string{aged, both, undated} {
+		must(v.Verify(t.Context(), token))
+	}
+	clock = now.Add(time.Hour)
+	must(v.Verify(t.Context(), aged)) // exactly the age
+	clock = clock.Add(time.Second)
+	refused(t, v, "cached", aged, ErrTooOld)
+	refused(t, v, "expired as well", both, ErrExpired)
+	must(v.Verify(t.Context(), undated)) // when it was issued is not known here
+	if _, err := NewVerifier(Config{Keys: []VerificationKey{hmacKey(t, secret)}, MaxAge: -1}); err == nil {
+		t.Error("a negative age is accepted")
 	}
 }
