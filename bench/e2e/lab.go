@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+
+	"example.com/caddy-token-auth/bench/internal/workload"
+	"example.com/caddy-token-auth/revocation/localstore"
+)
+
+// lab is what the measurements run in: a directory, a binary, the load generator, an
+// upstream and the servers that were started.
+type lab struct {
+	settings
+	dir      string
+	wrk      *wrk
+	upstream string // address
+	running  []*process
+}
+
+func newLab(ctx context.Context, s settings, dir string) (*lab, error) {
+	l := &lab{settings: s, dir: dir}
+	var err error
+	if l.wrk, err = newWrk(dir, s.loadCores); err != nil {
+		return nil, err
+	}
+	if l.caddy == "" {
+		if l.caddy, err = build(ctx, dir); err != nil {
+			return nil, err
+		}
+	}
+	return l, l.startUpstream(ctx)
+}
+
+// close ends everything that was started, the last first.
+func (l *lab) close() {
+	for _, p := range slices.Backward(l.running) {
+		p.stop()
+	}
+	l.running = nil
+}
+
+// say tells what is going on. The results go to standard output.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "e2e: "+format+"\n", args...) }
+
+// build builds Caddy with the plugin.
+func build(ctx context.Context, dir string) (string, error) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "", errors.New("this program does not know its module: name a binary with -caddy")
+	}
+	say("building Caddy with the plugin")
+	binary := filepath.Join(dir, "caddy")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, info.Main.Path+"/cmd/caddy")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+func (l *lab) startUpstream(ctx context.Context) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	p, err := start(ctx, l.dir, "upstream", pinned(l.loadCores, self, upstreamCommand), func(cmd *exec.Cmd) { cmd.Stdout = writer })
+	if err := errors.Join(err, writer.Close()); err != nil {
+		return err
+	}
+	l.running = append(l.running, p)
+	line, err := bufio.NewReader(reader).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("upstream gave no address: %w\n%s", err, tail(p.log))
+	}
+	l.upstream = strings.TrimSpace(line)
+	return nil
+}
+
+// server is a running Caddy.
+type server struct {
+	*process
+	url   string
+	admin string // address
+}
+
+// serve starts a Caddy that is configured by c, but for its addresses, and waits until
+// it takes the token.
+func (l *lab) serve(ctx context.Context, name string, gomaxprocs int, c caddyfile, token string) (*server, error) {
+	c.upstream = l.upstream
+	for _, address := range []*string{&c.listen, &c.admin} {
+		var err error
+		if *address, err = freeAddress(ctx); err != nil {
+			return nil, err
+		}
+	}
+	home := filepath.Join(l.dir, name)
+	if err := os.MkdirAll(home, 0o700); err != nil { //nolint:gosec // in our own directory
+		return nil, err
+	}
+	config := filepath.Join(home, "Caddyfile")
+	if err := os.WriteFile(config, []byte(c.String()), 0o600); err != nil { //nolint:gosec // in our own directory
+		return nil, err
+	}
+	command := pinned(l.serverCores, l.caddy, "run", "--config", config, "--adapter", "caddyfile")
+	p, err := start(ctx, l.dir, name, command, func(cmd *exec.Cmd) {
+		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
+		if gomaxprocs > 0 {
+			cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(gomaxprocs))
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.running = append(l.running, p)
+	s := &server{process: p, url: "http://" + c.listen + "/v1/cards", admin: c.admin}
+	return s, p.waitFor(ctx, s.url, token)
+}
+
+// end ends one server before the others.
+func (l *lab) end(s *server) {
+	s.stop()
+	l.running = slices.DeleteFunc(l.running, func(p *process) bool { return p == s.process })
+}
+
+// freeAddress returns an address on which nobody listens just now.
+func freeAddress(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// tokenFile writes n tokens, numbered from first, to a file for wrk.
+func (l *lab) tokenFile(name string, signer *workload.Signer, first, n int) (string, error) {
+	say("signing %d tokens", n)
+	tokens, err := signer.Tokens(first, n)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(l.dir, name)
+	return file, os.WriteFile(file, []byte(strings.Join(tokens, "\n")+"\n"), 0o600) //nolint:gosec // in our own directory
+}
+
+// fillStore makes the embedded store that the sidecar opens.
+func (l *lab) fillStore(ctx context.Context, dir string) error {
+	say("writing %d revocations", l.revocations)
+	store, err := localstore.Open(ctx, dir, localstore.Options{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(workload.Fill(ctx, store, l.revocations), store.Close())
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// pinned returns the command line for running a program on the given cores: through
+// taskset, which replaces itself with the program. Without taskset, or with no cores
+// given, it runs on any.
+func pinned(cores string, command ...string) []string {
+	taskset, err := exec.LookPath("taskset")
+	if err != nil || cores == "" {
+		return command
+	}
+	return append([]string{taskset, "-c", cores}, command...)
+}
+
+// process is a program that was started here and is ended here.
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string // the file that has its standard error
+	done chan struct{}
+	err  error // how it ended; read after done is closed
+}
+
+// start runs a program in the background. setUp may change the command before.
+func start(ctx context.Context, dir, name string, command []string, setUp func(*exec.Cmd)) (*process, error) {
+	p := &process{name: name, log: filepath.Join(dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() // the process has its own
+	// Not CommandContext: stop ends the process, and gives it time to do so.
+	p.cmd = exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // our own programs, ended by stop
+	p.cmd.Stderr = log
+	if setUp != nil {
+		setUp(p.cmd)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// pid is the program's own: taskset does not stay.
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+// stop ends the process and waits for it.
+func (p *process) stop() {
+	const patience = 20 * time.Second
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails if it has ended already
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+}
+
+// waitFor waits until the server answers a request with this token, and with something
+// else than 503: the sidecar may listen before it has loaded its list.
+func (p *process) waitFor(ctx context.Context, url, token string) error {
+	const patience = 2 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		got, err := status(ctx, http.MethodGet, url, token)
+		if err == nil && got != http.StatusServiceUnavailable {
+			return nil
+		}
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s ended: %w\n%s", p.name, errors.Join(p.err, err), tail(p.log))
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not answer: %w\n%s", p.name, errors.Join(ctx.Err(), err), tail(p.log))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// tail returns the end of a log file.
+func tail(name string) string {
+	text, err := os.ReadFile(name) //nolint:gosec // a log file of start
+	if err != nil {
+		return err.Error()
+	}
+	const most = 2000
+	if len(text) > most {
+		text = text[len(text)-most:]
+	}
+	return string(text)
+}
+
+// status sends a request, with a bearer token unless it is empty, and returns the
+// status of the response.
+func status(ctx context.Context, method, url, token string) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	return response.StatusCode, response.Body.Close()
+}

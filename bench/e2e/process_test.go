@@ -1,0 +1,57 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPinned(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	if got := pinned("0", "caddy", "run"); !slices.Equal(got, []string{"caddy", "run"}) {
+		t.Errorf("without taskset: %q", got)
+	}
+	taskset := filepath.Join(dir, "taskset")
+	if err := os.WriteFile(taskset, nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := pinned("", "caddy", "run"); !slices.Equal(got, []string{"caddy", "run"}) {
+		t.Errorf("without cores: %q", got)
+	}
+	if got := pinned("1-3", "caddy", "run"); !slices.Equal(got, []string{taskset, "-c", "1-3", "caddy", "run"}) {
+		t.Errorf("with both: %q", got)
+	}
+}
+
+func TestStopEndsTheProcess(t *testing.T) {
+	p, err := start(t.Context(), t.TempDir(), "sleeper", []string{"sleep", "600"}, nil)
+	if err != nil {
+		t.Skip(err)
+	}
+	p.stop()
+	select {
+	case <-p.done:
+	default:
+		t.Error("it still runs")
+	}
+	p.stop() // a second time does nothing
+}
+
+func TestServerThatEndsIsReportedWithItsLog(t *testing.T) {
+	p, err := start(t.Context(), t.TempDir(), "broken", []string{"sh", "-c", "echo no such option >&2; exit 3"}, nil)
+	if err != nil {
+		t.Skip(err)
+	}
+	began := time.Now()
+	err = p.waitFor(t.Context(), "http://127.0.0.1:1/", "")
+	if err == nil || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such option") {
+		t.Errorf("error %v", err)
+	}
+	if time.Since(began) > 10*time.Second {
+		t.Error("it was waited for")
+	}
+}
