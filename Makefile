@@ -13,7 +13,7 @@ CRASH_CYCLES ?= 50
 RELOADS      ?= 200
 BENCH        ?= .
 BENCHTIME    ?= 300ms
-E2E          ?= -duration 5s -logout 2s
+E2E          ?= -reps 15 -logout 2s
 
 .DEFAULT_GOAL := help
 

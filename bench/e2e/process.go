@@ -97,7 +97,7 @@ func (p *process) waitFor(ctx context.Context, url, token string) error {
 
 // tail returns the end of a log file.
 func tail(name string) string {
-	text, err := os.ReadFile(name) //nolint:gosec // a log file of start
+	text, err := os.ReadFile(name)
 	if err != nil {
 		return err.Error()
 	}

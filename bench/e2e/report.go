@@ -31,7 +31,7 @@ func (c *comparison) report(to io.Writer) {
 	}
 	_ = table.Flush()
 	fmt.Fprintln(to, "\nIn brackets: the lowest and the highest repetition. What differs by less than plain and its twin do is noise.")
-	fmt.Fprintln(to, "others: the most of a core that other programs, or the host of this machine, took during a repetition.")
+	fmt.Fprintln(to, "others: the most of a core that other programs took during a repetition.")
 }
 
 func orAny(cores string) string {
