@@ -151,8 +151,26 @@ func (a *App) Cleanup() error {
 	return releaseList(a.store.Identity())
 }
 
-// list returns the list, or nil while it is not open.
-func (a *App) list() *revocation.List { return a.shared.list.Load() }
+// list returns the list. While the process starts, and servers may run before the store
+// is open, it waits for that, until ctx ends or for startWait. nil means that the list
+// is not open.
+func (a *App) list(ctx context.Context) *revocation.List {
+	if list := a.shared.list.Load(); list != nil {
+		return list
+	}
+	timeout := time.NewTimer(startWait)
+	defer timeout.Stop()
+	select {
+	case <-a.shared.opened:
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	return a.shared.list.Load()
+}
+
+// startWait bounds how long a request waits for the list to be opened. A list of some
+// million entries is read in this time.
+const startWait = 5 * time.Second
 
 // share checks that handlers which share the list mean the same by an identifier:
 // with neither a realm nor an issuer of their own, they must have a key in common.

@@ -177,7 +177,7 @@ func (h *Handler) judge(r *http.Request, raw string) (*token.Token, *refusal) {
 
 // check asks the list about a verified token.
 func (h *Handler) check(r *http.Request, t *token.Token) *refusal {
-	list := h.app.list()
+	list := h.app.list(r.Context())
 	if list == nil {
 		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
 	}

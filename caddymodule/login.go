@@ -84,7 +84,7 @@ func (h *Handler) forwardWatched(w http.ResponseWriter, r *http.Request, next ca
 // where a cut-off would wrongly cover it.
 func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	var since revocation.Mark
-	if list := h.app.list(); list != nil {
+	if list := h.app.list(r.Context()); list != nil {
 		since = list.Mark()
 	}
 	answer, err := h.forwardWatched(w, r, next)
@@ -132,7 +132,7 @@ func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark)
 }
 
 func (h *Handler) recordIssued(r *http.Request, t *token.Token, since revocation.Mark) {
-	list := h.app.list()
+	list := h.app.list(r.Context())
 	if list == nil {
 		return
 	}

@@ -22,7 +22,7 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request) error {
 	if refused != nil {
 		return h.refuse(w, r, refused)
 	}
-	list := h.app.list()
+	list := h.app.list(r.Context())
 	if list == nil {
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed})
 	}

@@ -30,7 +30,7 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
 	}
 	defer release()
-	list := h.app.list()
+	list := h.app.list(r.Context())
 	if list == nil {
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed})
 	}

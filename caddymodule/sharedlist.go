@@ -19,6 +19,8 @@ var lists = caddy.NewUsagePool()
 // sharedList is a list, or the place for one that is not open yet.
 type sharedList struct {
 	list atomic.Pointer[revocation.List]
+	// opened is closed once the list has been open.
+	opened chan struct{}
 	// mu serialises open and Destruct.
 	mu sync.Mutex
 }
@@ -27,7 +29,7 @@ type sharedList struct {
 // by one of releaseList.
 func acquireList(identity string) (*sharedList, error) {
 	value, _, err := lists.LoadOrNew(identity, func() (caddy.Destructor, error) {
-		return new(sharedList), nil
+		return &sharedList{opened: make(chan struct{})}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -60,6 +62,7 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 		return err
 	}
 	s.list.Store(list)
+	close(s.opened) // once: a list that was closed is not opened again
 	return nil
 }
 
