@@ -19,7 +19,9 @@ const maxRequestBody = 64 << 10
 
 var (
 	errBodyTooLarge = fmt.Errorf("request body larger than %d bytes", maxRequestBody)
-	errNotJSON      = errors.New("request body is not JSON")
+	errNotJSON      = errors.New("request body is not JSON in UTF-8")
+
+	errNotStrictJSON = errors.New("not one strict JSON value")
 )
 
 // readBody reads the whole body of r, which must be JSON and not compressed, and
@@ -27,8 +29,9 @@ var (
 // upstream that parses forms would see another token in it than we do.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if contentType := r.Header.Get("Content-Type"); contentType != "" || len(r.Header["Content-Type"]) > 1 {
-		mediaType, _, err := mime.ParseMediaType(contentType)
-		if err != nil || len(r.Header["Content-Type"]) > 1 ||
+		mediaType, parameters, err := mime.ParseMediaType(contentType)
+		charset, hasCharset := parameters["charset"]
+		if err != nil || len(r.Header["Content-Type"]) > 1 || hasCharset && !strings.EqualFold(charset, "utf-8") ||
 			(mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json")) {
 			return nil, errNotJSON
 		}
@@ -76,13 +79,16 @@ var errAmbiguous = errors.New("a member's name occurs twice or in another spelli
 func (path jsonPath) find(document []byte) (string, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(document))
 	value, err := path.findIn(d)
-	if err != nil {
+	if errors.Is(err, errAmbiguous) {
 		return "", err
 	}
-	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return "", errors.New("more than one JSON value")
+	if err == nil {
+		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
+			return value, nil
+		}
 	}
-	return value, nil
+	// The errors of the decoder quote the document.
+	return "", fmt.Errorf("%w, at byte %d", errNotStrictJSON, d.InputOffset())
 }
 
 // findIn reads one value from d and returns what is at path within it.

@@ -71,11 +71,10 @@ func (f forwarder) clean(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	for name := range r.Trailer {
-		if f.has(name) {
-			delete(r.Trailer, name)
-		}
-	}
+	// The trailer arrives with the end of the body, after this. Without the map that
+	// the server has announced, it stays with the server's own copy of the request.
+	r.Trailer = nil
+	delete(r.Header, "Trailer")
 	if len(r.Header["Connection"]) > 0 {
 		removeConnectionTokens(r.Header, f.has)
 	}
@@ -105,7 +104,7 @@ func (f forwarder) set(r *http.Request, t *token.Token) {
 }
 
 // sameHeader compares header names as the most forgiving upstream might: without
-// regard to case, and with underscores for hyphens.
+// regard to case, and with every other character as a hyphen.
 func sameHeader(a, b string) bool {
 	if len(a) != len(b) {
 		return false
@@ -122,10 +121,10 @@ func foldHeaderByte(c byte) byte {
 	switch {
 	case 'A' <= c && c <= 'Z':
 		return c + 'a' - 'A'
-	case c == '_':
-		return '-'
-	default:
+	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 		return c
+	default:
+		return '-'
 	}
 }
 

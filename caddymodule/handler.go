@@ -100,7 +100,6 @@ type Handler struct {
 	sources  sources
 	forward  forwarder
 	allowed  *allowLists
-	refresh  inFlight
 
 	login, logout, refreshAt endpoint
 	paths                    answerPaths
@@ -125,17 +124,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.refuse(w, r, &refusal{reason: dialect.UpgradeRefused})
 	}
 	if h.passPreflight && isPreflight(r) {
-		return next.ServeHTTP(w, r)
+		h.sources.remove(r)
+		return h.pass(w, r, next)
 	}
 	switch p := parsePath(requestURL(r)); {
 	case h.logout.mayBe(p):
 		return h.serveLogout(w, r)
-	case h.refreshAt.mayBe(p) && r.Method == http.MethodPost:
+	case h.refreshAt.mayBe(p):
 		return h.serveRefresh(w, r, next)
 	case h.login.is(p) && r.Method == http.MethodPost:
 		return h.serveLogin(w, r, next)
 	case h.public.include(p):
-		return next.ServeHTTP(w, r)
+		return h.pass(w, r, next)
 	}
 	t, refused := h.authorize(r)
 	if refused != nil {
@@ -143,6 +143,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	h.admit(r, t)
 	return next.ServeHTTP(w, r)
+}
+
+// pass forwards a request that needs no credential, without the header fields by which
+// some upstreams let it say that it means another path or method.
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	for _, name := range reroutingHeaders {
+		delete(r.Header, name)
+	}
+	return next.ServeHTTP(w, r)
+}
+
+var reroutingHeaders = []string{
+	"X-Original-Url", "X-Rewrite-Url", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
 }
 
 // authorize judges the credential of a request. It returns either a verified token
@@ -218,9 +231,10 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusa
 }
 
 // isPreflight reports whether r is a CORS preflight request (Fetch standard,
-// §3.2.2), which browsers send without credentials.
+// §3.2.2), which browsers send without credentials, without a body and without asking
+// for another protocol.
 func isPreflight(r *http.Request) bool {
-	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
+	return r.ContentLength == 0 && len(r.Header["Upgrade"]) == 0 && r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
 		r.Header.Get("Access-Control-Request-Method") != ""
 }
 

@@ -69,8 +69,11 @@ func (h *Handler) forwardWatched(w http.ResponseWriter, r *http.Request, next ca
 	// The answer is read here, and the transport undoes compression only if it
 	// asked for it itself.
 	r.Header.Del("Accept-Encoding")
+	// Nor may the client ask for a part of it.
+	r.Header.Del("Range")
+	r.Header.Del("If-Range")
 	answer := newCapture()
-	err := next.ServeHTTP(answer, r)
+	err := h.pass(answer, r, next)
 	switch {
 	case answer.overflow:
 		return nil, h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: errAnswerTooLarge})
@@ -92,7 +95,8 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyh
 		return err
 	}
 	if answer.succeeded() {
-		found, client := h.learn(r, answer, since)
+		// An answer that cannot be read issues nothing that we could record.
+		found, client, _ := h.learn(r, answer, since)
 		if client == "" {
 			client = found.client
 		}
@@ -104,15 +108,19 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyh
 }
 
 // learn reads an answer and records the issuance of the tokens in it. It returns
-// what was found, and the client that the tokens name.
+// what was found, and the client that the tokens name; an error means that the answer
+// cannot be read.
 //
 // Nothing here can fail the request: a token whose issuance could not be recorded
 // is treated by the strict rule, as one that was not seen.
-func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark) (found issued, client string) {
-	found, err := h.paths.read(answer.body.Bytes())
+func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark) (found issued, client string, err error) {
+	if answer.body.Len() == 0 {
+		return issued{}, "", nil
+	}
+	found, err = h.paths.read(answer.body.Bytes())
 	if err != nil {
 		h.log.Warn("answer that issues tokens cannot be read", zap.Error(err))
-		return issued{}, ""
+		return issued{}, "", err
 	}
 	for _, raw := range []string{found.access, found.refresh} {
 		if raw == "" {
@@ -128,7 +136,7 @@ func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark)
 		}
 		h.recordIssued(r, t, since)
 	}
-	return found, client
+	return found, client, nil
 }
 
 func (h *Handler) recordIssued(r *http.Request, t *token.Token, since revocation.Mark) {

@@ -249,7 +249,6 @@ func TestRefreshIsNotRotatedIfTheAPIDidNot(t *testing.T) {
 		"failed":        {500, `{"error":{}}`},
 		"same token":    {200, `{"success":true,"data":{"access_token":"a","refresh_token":"` + refresh + `"}}`},
 		"no new token":  {200, `{"success":true,"data":{"access_token":"a"}}`},
-		"no JSON":       {200, `ok`},
 		"none at first": {204, ``},
 	}
 	for name, answer := range answers {

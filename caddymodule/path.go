@@ -1,11 +1,15 @@
 package caddymodule
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path"
+	"regexp"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -70,8 +74,11 @@ func isUnambiguous(u *url.URL) bool {
 	if !strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, `\;%`+"\x00") {
 		return false
 	}
+	if !utf8.ValidString(p) || strings.ContainsFunc(p, isStrange) {
+		return false
+	}
 	for segment := range strings.SplitSeq(p, "/") {
-		if segment == "." || segment == ".." {
+		if segment != "" && strings.Trim(segment, ". ") == "" {
 			return false
 		}
 	}
@@ -79,19 +86,46 @@ func isUnambiguous(u *url.URL) bool {
 	return !strings.Contains(raw, "%2f") && !strings.Contains(raw, "%5c")
 }
 
+// isStrange reports whether some upstream might drop r from a path, end the path at it
+// or read it as a delimiter: controls, what separates the query, and wide forms.
+func isStrange(r rune) bool {
+	return unicode.IsControl(r) || unicode.IsSpace(r) && r != ' ' || strings.ContainsRune("?#\uff0e\uff0f\uff3c", r)
+}
+
+// maxDecodings bounds how often a path is decoded.
+const maxDecodings = 8
+
+var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
+
+// unescapeAll decodes each escape of p that is one, again and again.
+func unescapeAll(p string) string {
+	for range maxDecodings {
+		decoded := escape.ReplaceAllStringFunc(p, func(e string) string {
+			b, err := hex.DecodeString(e[1:])
+			if err != nil {
+				return e
+			}
+			return string(b)
+		})
+		if decoded == p {
+			break
+		}
+		p = decoded
+	}
+	return p
+}
+
 // loosePath returns p as the most forgiving upstream might route it: backslashes as
 // slashes, path parameters and empty segments dropped, dot segments resolved, no
 // slash at the end.
 func loosePath(p string) string {
-	if decoded, err := url.PathUnescape(p); err == nil {
-		p = decoded
-	}
-	p = strings.ReplaceAll(p, `\`, "/")
+	p = strings.ReplaceAll(unescapeAll(p), `\`, "/")
 	segments := strings.Split(p, "/")
 	for i, segment := range segments {
-		if j := strings.IndexAny(segment, ";\x00"); j >= 0 {
-			segments[i] = segment[:j]
+		if j := strings.IndexAny(segment, ";?#\x00"); j >= 0 {
+			segment = segment[:j]
 		}
+		segments[i] = strings.TrimFunc(segment, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) })
 	}
 	return path.Clean("/" + strings.Join(segments, "/"))
 }
@@ -115,7 +149,13 @@ func (e endpoint) is(p requestPath) bool { return e.exact != "" && p.exact == e.
 // mayBe reports whether an upstream could take p for this endpoint. It is asked
 // before something more is checked.
 func (e endpoint) mayBe(p requestPath) bool {
-	return e.exact != "" && strings.EqualFold(p.loose, e.loose)
+	n := len(e.loose)
+	if e.exact == "" || len(p.loose) < n || !strings.EqualFold(p.loose[:n], e.loose) {
+		return false
+	}
+	// Some upstreams take an extension off: /auth/refresh.json.
+	rest := p.loose[n:]
+	return rest == "" || rest[0] == '.' && !strings.Contains(rest, "/")
 }
 
 // validatePath checks a path of the configuration.

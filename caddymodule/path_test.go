@@ -42,6 +42,14 @@ func TestEndpointSpellings(t *testing.T) {
 		{"/auth;a/refresh", false, true},
 		{`/auth%5crefresh`, false, true},
 		{"/auth/refresh%00", false, true},
+		{"/auth/refresh%0a", false, true},
+		{"/auth/refresh%20", false, true},
+		{"/auth/refresh.json", false, true},
+		{"/auth/refresh%3fx", false, true},
+		{"/auth/refresh%23x", false, true},
+		{"/auth/refres%2568;%25zz", false, true},
+		{"/auth/refres%252568", false, true},
+		{"/auth/refresh.json/x", false, false},
 		{"/auth/refreshed", false, false},
 		{"/auth/refresh/now", false, false},
 		{"/v1/auth/refresh", false, false},
@@ -82,6 +90,8 @@ func TestPublicPathsCannotBeUsedToReachOthers(t *testing.T) {
 		"/", "/healthz", "/health/", "/HEALTH", "/health/x", "/static", "/docs/index.html",
 		"/static/../v1/cards", "/static/%2e%2e/v1/cards", "/static/..%2fv1/cards", "/static/..;/v1/cards",
 		"/static/;/../v1/cards", `/static/..%5cv1`, "/static//v1", "/static/%252e%252e/v1", "/static/.", "/static/x%00",
+		"/static/..%20/v1", "/static/.%09./v1", "/static/..%0a/v1", "/static/..%c0%af", "/static/%c0%ae%c0%ae/v1",
+		"/static/%ef%bc%8e%ef%bc%8e/v1", "/static/x%3f/v1", "/static/x%23", "/static/...",
 	} {
 		if paths.include(parsePath(mustParseURL(t, target))) {
 			t.Errorf("%s is public", target)

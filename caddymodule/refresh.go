@@ -3,7 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
-	"strings"
+	"net/url"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -15,6 +15,13 @@ import (
 // serveRefresh forwards a refresh if its refresh token is genuine, unexpired and
 // unrevoked, and revokes that token before the new one is handed out.
 func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return h.refuse(w, r, &refusal{reason: dialect.MethodNotAllowed})
+	}
+	if refused := h.checkBeside(r); refused != nil {
+		return h.refuse(w, r, refused)
+	}
 	raw, refused := h.refreshToken(w, r)
 	if refused != nil {
 		return h.refuse(w, r, refused)
@@ -25,7 +32,8 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 	}
 	// Of several requests with one refresh token, one at a time: those that come
 	// after a success find it revoked.
-	release, err := h.refresh.acquire(r.Context(), used.Identity().Token())
+	id := used.Identity()
+	release, err := h.app.shared.refreshes.acquire(r.Context(), revocation.KeyOf(revocation.ScopeToken, id.Realm(), id.Token()))
 	if err != nil {
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
 	}
@@ -48,12 +56,34 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 		if refused := h.check(r, used); refused != nil {
 			return h.refuse(w, r, refused)
 		}
-		found, _ := h.learn(r, answer, since)
-		if err := h.rotate(r, list, used, raw, found.refresh); err != nil {
+		found, _, err := h.learn(r, answer, since)
+		successor := found.refresh
+		if err != nil {
+			// Nobody knows what it hands out, and the client may have seen to that.
+			successor = "unreadable"
+		}
+		if err := h.rotate(r, list, used, raw, successor); err != nil {
 			return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
 		}
 	}
 	return answer.release(w)
+}
+
+// checkBeside judges an access token that comes along with a refresh. The call does not
+// need one, and clients send whatever they have; but a revoked one is not passed on.
+func (h *Handler) checkBeside(r *http.Request) *refusal {
+	raw, err := h.sources.find(r)
+	if errors.Is(err, token.ErrConflict) {
+		return credentialRefusal(err)
+	}
+	if err != nil {
+		return nil
+	}
+	t, err := h.verifier.Verify(r.Context(), raw)
+	if err != nil {
+		return nil // the API judges it too
+	}
+	return h.check(r, t)
 }
 
 // rotate revokes the refresh token that was used, if another was issued for it.
@@ -73,16 +103,19 @@ func (h *Handler) rotate(r *http.Request, list *revocation.List, used *token.Tok
 
 var (
 	errNoRefreshToken = errors.New("the request has no refresh token")
-	errTokenElsewhere = errors.New("the query has a parameter of the refresh token's name")
+	errTokenElsewhere = errors.New("the query may have a parameter of the refresh token's name")
 )
 
 // refreshToken returns the refresh token of a request.
 func (h *Handler) refreshToken(w http.ResponseWriter, r *http.Request) (string, *refusal) {
 	invalid := func(err error) *refusal { return &refusal{reason: dialect.InvalidRequest, err: err} }
 	// An upstream that also reads the query would take its token from there.
-	field := h.refreshField[len(h.refreshField)-1]
-	for name := range r.URL.Query() {
-		if strings.EqualFold(name, field) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "", invalid(errTokenElsewhere)
+	}
+	for name := range query {
+		if foldName(name) == foldName(h.refreshField[len(h.refreshField)-1]) {
 			return "", invalid(errTokenElsewhere)
 		}
 	}

@@ -119,8 +119,8 @@ func TestRefreshIsRefusedByWhatIsWrongWithIt(t *testing.T) {
 	s := startOctopus(t, "responses oauth")
 	s.do("POST", "/auth/refresh", `{}`).want(t, "no token", 400,
 		`{"error":"invalid_request","error_description":"The request is malformed or lacks a parameter"}`)
-	s.do("GET", "/auth/refresh", "", bearer("a.b.c")).want(t, "another method", 401,
-		`{"error":"invalid_token","error_description":"The access token is invalid or was revoked"}`)
+	s.do("GET", "/auth/refresh", "", bearer("a.b.c")).want(t, "another method", 405,
+		`{"error":"invalid_request","error_description":"The request method is not allowed"}`)
 }
 
 func TestAnswersOfOnesOwn(t *testing.T) {

@@ -21,6 +21,8 @@ type sharedList struct {
 	list atomic.Pointer[revocation.List]
 	// opened is closed once the list has been open.
 	opened chan struct{}
+	// refreshes are the refresh tokens in use: whichever handler they came to.
+	refreshes inFlight
 	// mu serialises open and Destruct.
 	mu sync.Mutex
 }

@@ -87,7 +87,7 @@ func (s sources) find(r *http.Request) (string, error) {
 	switch {
 	case err == nil:
 		c.add(raw)
-	case s.bearer && !errors.Is(err, token.ErrMissing), errors.Is(err, token.ErrConflict):
+	case s.bearer && !errors.Is(err, token.ErrMissing), errors.Is(err, token.ErrConflict), resemblesBearer(r.Header):
 		return "", err
 	}
 	for _, name := range s.headers {
@@ -110,6 +110,23 @@ func (s sources) find(r *http.Request) (string, error) {
 		return "", token.ErrMissing
 	}
 	return c.raw, nil
+}
+
+// resemblesBearer reports whether Authorization has what a lenient upstream may read as a
+// bearer token.
+func resemblesBearer(h http.Header) bool {
+	return slices.ContainsFunc(h["Authorization"], func(value string) bool {
+		return strings.HasPrefix(strings.ToLower(strings.TrimSpace(value)), "bearer")
+	})
+}
+
+// remove takes whatever may be a credential off a request that needs none.
+func (s sources) remove(r *http.Request) {
+	delete(r.Header, "Authorization")
+	delete(r.Header, "Cookie")
+	for _, name := range s.headers {
+		delete(r.Header, name)
+	}
 }
 
 // collected is what the sources of one request carry.
@@ -138,15 +155,39 @@ func (c *collected) elsewhere(bearer string) bool { return bearer == "" || c.cou
 // of ours. The cookies of net/http are those of a strict one, which skips what an
 // upstream may take.
 func (s sources) addCookies(c *collected, field string) {
-	for pair := range strings.SplitSeq(field, ";") {
+	for _, pair := range strings.FieldsFunc(field, func(r rune) bool { return r == ';' || r == ',' }) {
 		name, value, _ := strings.Cut(pair, "=")
-		if slices.Contains(s.cookies, strings.TrimSpace(name)) {
+		if unescaped, err := url.PathUnescape(name); err == nil {
+			name = unescaped
+		}
+		if hasFoldedName(s.cookies, name) {
 			c.add(strings.Trim(strings.TrimSpace(value), `"`))
 		}
 	}
 }
 
-// addQueries adds the values of our query parameters, whatever the case of their names.
+// foldName returns a name as the most forgiving upstream might read it: without regard
+// to case, surrounding space and what stands in brackets, and with all other characters
+// alike (PHP takes a dot for an underscore).
+func foldName(name string) string {
+	name = strings.ToLower(strings.TrimSpace(name))
+	if i := strings.IndexByte(name, '['); i > 0 {
+		name = name[:i]
+	}
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {
+			return r
+		}
+		return '_'
+	}, name)
+}
+
+func hasFoldedName(names []string, name string) bool {
+	folded := foldName(name)
+	return slices.ContainsFunc(names, func(n string) bool { return foldName(n) == folded })
+}
+
+// addQueries adds the values of our query parameters, however their names are written.
 func (s sources) addQueries(c *collected, u *url.URL) error {
 	if len(s.queries) == 0 || u.RawQuery == "" {
 		return nil
@@ -166,9 +207,7 @@ func (s sources) addQueries(c *collected, u *url.URL) error {
 	return nil
 }
 
-func (s sources) isQuery(name string) bool {
-	return slices.ContainsFunc(s.queries, func(q string) bool { return strings.EqualFold(q, name) })
-}
+func (s sources) isQuery(name string) bool { return hasFoldedName(s.queries, name) }
 
 // moveQuery takes tokens out of the query, which the logs of everything behind would
 // keep, and gives the upstream the same token as Authorization: Bearer.

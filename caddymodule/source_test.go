@@ -51,6 +51,13 @@ func TestSourcesFindOneToken(t *testing.T) {
 		{"an unreadable query", all, nil, "access_token=a;access_token=b", "", token.ErrMalformed},
 		{"query and cookie", all, http.Header{"Cookie": {"session=a"}}, "access_token=b", "", token.ErrConflict},
 
+		{"a cookie after a comma", all, http.Header{"Cookie": {"session=a; x=y, session=b"}}, "", "", token.ErrConflict},
+		{"an escaped cookie name", all, http.Header{"Cookie": {"session=a; %73ession=b"}}, "", "", token.ErrConflict},
+		{"a parameter with a dot", all, nil, "access_token=a&access.token=b", "", token.ErrConflict},
+		{"a parameter in brackets", all, nil, "access_token=a&access_token[]=b", "", token.ErrConflict},
+		{"not a source, malformed", cookieOnly, http.Header{"Authorization": {"Bearer\tb"}, "Cookie": {"session=a"}}, "", "", token.ErrMalformed},
+		{"not a source, a list", cookieOnly, http.Header{"Authorization": {"Bearer b,c"}, "Cookie": {"session=a"}}, "", "", token.ErrMalformed},
+
 		{"cookie alone", cookieOnly, http.Header{"Cookie": {"session=a"}}, "", "a", nil},
 		{"not a source", cookieOnly, http.Header{"Authorization": {"Bearer a"}}, "", "", token.ErrMissing},
 		{"not a source, but another token", cookieOnly, http.Header{"Authorization": {"Bearer b"}, "Cookie": {"session=a"}}, "", "", token.ErrConflict},

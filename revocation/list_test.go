@@ -353,3 +353,17 @@ func TestOptionsAreChecked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An answer to a login may hand out a token that is as old as the session: the logout
+// covered it.
+func TestOldTokenHandedOutAgainStaysRevoked(t *testing.T) {
+	c := newClock()
+	list := openList(t, newFakeStore(), c, revocation.Options{})
+	old := c.issue("old", "", "alice")
+	c.advance(5 * time.Minute)
+	revoke(t, list, old, revocation.ScopeClient)
+	if err := list.Issued(t.Context(), old, list.Mark()); err != nil {
+		t.Fatal(err)
+	}
+	check(t, list, old, revocation.RevokedClient)
+}

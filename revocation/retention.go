@@ -17,6 +17,11 @@ const DefaultMaxTokenLifetime = 7 * 24 * time.Hour
 // what it covers.
 const ageSlack = time.Minute
 
+// maxLeeway is the greatest leeway that verification can be given. An identity's
+// expiry includes that of whoever verified it; others who share the list, or the same
+// one after a change of configuration, may grant more.
+const maxLeeway = 10 * time.Minute
+
 // retention says how old a token may be. Entries are only kept for the lifetime
 // that was in force when they were written, so a token that was issued before the
 // lifetime was raised stays limited to what it was before.
@@ -54,8 +59,8 @@ func (r retention) tokenExpiry(id *Identity, now time.Time) time.Time {
 		issued = now
 	}
 	end := issued.Add(r.lifetime + ageSlack)
-	if !id.expires.IsZero() && id.expires.Before(end) {
-		end = id.expires
+	if expires := id.expires.Add(maxLeeway); !id.expires.IsZero() && expires.Before(end) {
+		end = expires
 	}
 	return end.Add(ageSlack)
 }

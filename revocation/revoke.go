@@ -80,13 +80,19 @@ func (l *List) write(ctx context.Context, entry Entry) error {
 // Mark returns the present moment, for Issued.
 func (l *List) Mark() Mark { return l.seq.mark() }
 
+// maxIssuerLag is how far an issuer's clock may be behind for a token to be taken as
+// new. An answer may hand out a token that is older than the cut-off: that one was
+// revoked by it.
+const maxIssuerLag = time.Minute
+
 // Issued records that the token of id was issued after since, a Mark taken before
 // the issuer was asked for it. The cut-offs of its client and session that stood
 // then do not cover it, although it may say that it was issued at or before them:
 // issued-at has whole seconds, and the issuer's clock may be behind. Nothing is
 // stored where none of them covers it anyway.
 //
-// A cut-off that came after since keeps covering it.
+// A cut-off that came after since keeps covering it, and so does one that is more than
+// a minute later than its issued-at.
 func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
 	r := l.retention.Load()
 	if r == nil {
@@ -105,7 +111,7 @@ func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
 		if e.Scope == 0 || id.issuedAt.After(e.At) {
 			continue
 		}
-		if l.seq.changedSince(cutoffs[i], since) {
+		if l.seq.changedSince(cutoffs[i], since) || e.At.Sub(id.issuedAt) > maxIssuerLag {
 			return nil
 		}
 		if e.At.After(survived) {

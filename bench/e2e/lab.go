@@ -109,11 +109,11 @@ func (l *lab) serve(ctx context.Context, name string, gomaxprocs int, c caddyfil
 		}
 	}
 	home := filepath.Join(l.dir, name)
-	if err := os.MkdirAll(home, 0o700); err != nil { //nolint:gosec // in our own directory
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(home, "Caddyfile")
-	if err := os.WriteFile(config, []byte(c.String()), 0o600); err != nil { //nolint:gosec // in our own directory
+	if err := os.WriteFile(config, []byte(c.String()), 0o600); err != nil {
 		return nil, err
 	}
 	command := pinned(l.serverCores, l.caddy, "run", "--config", config, "--adapter", "caddyfile")
@@ -155,7 +155,7 @@ func (l *lab) tokenFile(name string, signer *workload.Signer, first, n int) (str
 		return "", err
 	}
 	file := filepath.Join(l.dir, name)
-	return file, os.WriteFile(file, []byte(strings.Join(tokens, "\n")+"\n"), 0o600) //nolint:gosec // in our own directory
+	return file, os.WriteFile(file, []byte(strings.Join(tokens, "\n")+"\n"), 0o600)
 }
 
 // fillStore makes the embedded store that the sidecar opens.

@@ -41,7 +41,7 @@ func start(ctx context.Context, dir, name string, command []string, setUp func(*
 	}
 	defer log.Close() // the process has its own
 	// Not CommandContext: stop ends the process, and gives it time to do so.
-	p.cmd = exec.Command(command[0], command[1:]...) //nolint:gosec,noctx // our own programs, ended by stop
+	p.cmd = exec.Command(command[0], command[1:]...) //nolint:noctx // our own programs, ended by stop
 	p.cmd.Stderr = log
 	if setUp != nil {
 		setUp(p.cmd)

@@ -66,7 +66,7 @@ func (w *wrk) run(ctx context.Context, l load) (outcome, error) {
 	if l.once {
 		command = append(command, "once")
 	}
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // wrk, found above
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
