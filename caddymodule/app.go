@@ -110,16 +110,7 @@ func (a *App) open() error {
 
 // maxAge is how long ago a token may have been issued. The list refuses by age too, but
 // its limit may be that of another configuration, which was longer.
-func (a *App) maxAge() time.Duration {
-	if a.MaxTokenLifetime == 0 {
-		return revocation.DefaultMaxTokenLifetime + ageSlack
-	}
-	return time.Duration(a.MaxTokenLifetime) + ageSlack
-}
-
-// ageSlack is the list's too: a token that lives exactly the longest life is refused
-// for its expiry and not for its age.
-const ageSlack = time.Minute
+func (a *App) maxAge() time.Duration { return revocation.MaxAge(time.Duration(a.MaxTokenLifetime)) }
 
 func (a *App) options() revocation.Options {
 	return revocation.Options{CacheSize: a.CacheSize, MaxTokenLifetime: time.Duration(a.MaxTokenLifetime)}

@@ -57,13 +57,13 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 			return h.refuse(w, r, refused)
 		}
 		found, _, err := h.learn(r, answer, since)
-		successor := found.refresh
-		if err != nil {
-			// Nobody knows what it hands out, and the client may have seen to that.
-			successor = "unreadable"
-		}
-		if err := h.rotate(r, list, used, raw, successor); err != nil {
-			return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
+		// Of an answer that cannot be read nobody knows what it hands out, and the
+		// client may have seen to that.
+		spent := err != nil || found.refresh != "" && found.refresh != raw
+		if spent && h.paths.rotate {
+			if err := h.rotate(r, list, used); err != nil {
+				return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
+			}
 		}
 	}
 	return answer.release(w)
@@ -86,11 +86,8 @@ func (h *Handler) checkBeside(r *http.Request) *refusal {
 	return h.check(r, t)
 }
 
-// rotate revokes the refresh token that was used, if another was issued for it.
-func (h *Handler) rotate(r *http.Request, list *revocation.List, used *token.Token, raw, successor string) error {
-	if !h.paths.rotate || successor == "" || successor == raw {
-		return nil
-	}
+// rotate revokes the refresh token that was used.
+func (h *Handler) rotate(r *http.Request, list *revocation.List, used *token.Token) error {
 	ctx, cancel := recordContext(r)
 	defer cancel()
 	entry, err := list.Revoke(ctx, used.Identity(), revocation.ScopeToken)

@@ -17,10 +17,20 @@ const DefaultMaxTokenLifetime = 7 * 24 * time.Hour
 // what it covers.
 const ageSlack = time.Minute
 
-// maxLeeway is the greatest leeway that verification can be given. An identity's
+// MaxLeeway is the greatest leeway that verification can be given. An identity's
 // expiry includes that of whoever verified it; others who share the list, or the same
 // one after a change of configuration, may grant more.
-const maxLeeway = 10 * time.Minute
+const MaxLeeway = 10 * time.Minute
+
+// MaxAge returns how long ago a token may have been issued where lifetime is the longest
+// life of one; 0 is DefaultMaxTokenLifetime. A token that lives exactly as long is
+// refused for its expiry and not for its age.
+func MaxAge(lifetime time.Duration) time.Duration {
+	if lifetime == 0 {
+		lifetime = DefaultMaxTokenLifetime
+	}
+	return lifetime + ageSlack
+}
 
 // retention says how old a token may be. Entries are only kept for the lifetime
 // that was in force when they were written, so a token that was issued before the
@@ -59,7 +69,7 @@ func (r retention) tokenExpiry(id *Identity, now time.Time) time.Time {
 		issued = now
 	}
 	end := issued.Add(r.lifetime + ageSlack)
-	if expires := id.expires.Add(maxLeeway); !id.expires.IsZero() && expires.Before(end) {
+	if expires := id.expires.Add(MaxLeeway); !id.expires.IsZero() && expires.Before(end) {
 		end = expires
 	}
 	return end.Add(ageSlack)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"example.com/caddy-token-auth/revocation"
 )
 
 const (
@@ -18,8 +20,8 @@ const (
 	// maxMaxLength is what net/http takes for a whole request header by default.
 	maxMaxLength = 1 << 20
 	// maxLeeway is the greatest clock difference that can be configured. More would
-	// rather hide a broken clock.
-	maxLeeway = 10 * time.Minute
+	// rather hide a broken clock, and the list remembers tokens for no longer.
+	maxLeeway = revocation.MaxLeeway
 	// MaxKeys is how many keys a Verifier or a KeyRing takes. It bounds what one forged
 	// token costs: it is tried with each key.
 	MaxKeys = 64

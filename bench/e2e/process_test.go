@@ -30,7 +30,7 @@ func TestPinned(t *testing.T) {
 func TestStopEndsTheProcess(t *testing.T) {
 	p, err := start(t.Context(), t.TempDir(), "sleeper", []string{"sleep", "600"}, nil)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	p.stop()
 	select {
@@ -44,7 +44,7 @@ func TestStopEndsTheProcess(t *testing.T) {
 func TestServerThatEndsIsReportedWithItsLog(t *testing.T) {
 	p, err := start(t.Context(), t.TempDir(), "broken", []string{"sh", "-c", "echo no such option >&2; exit 3"}, nil)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	began := time.Now()
 	err = p.waitFor(t.Context(), "http://127.0.0.1:1/", "")
