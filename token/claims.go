@@ -91,26 +91,7 @@ func texts(value jsontext.Value) ([]string, bool) {
 	if s, ok := strictjson.String(value); ok {
 		return []string{s}, true
 	}
-	if value.Kind() != '[' {
-		return nil, false
-	}
-	var list []string
-	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, false
-	}
-	for dec.PeekKind() != ']' {
-		element, err := dec.ReadValue()
-		if err != nil {
-			return nil, false
-		}
-		s, ok := strictjson.String(element)
-		if !ok {
-			return nil, false
-		}
-		list = append(list, s)
-	}
-	return list, true
+	return strictjson.Strings(value)
 }
 
 // numericDate returns a JSON number of seconds after 1 January 1970 and before the

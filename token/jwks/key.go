@@ -1,7 +1,6 @@
 package jwks
 
 import (
-	"bytes"
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
@@ -104,24 +103,14 @@ func (k *jwk) member(name string, value jsontext.Value) error {
 // operations returns the strings of key_ops, none of which may be there twice
 // (RFC 7517 §4.3).
 func operations(value jsontext.Value) ([]string, bool) {
-	if value.Kind() != '[' {
+	list, ok := strictjson.Strings(value)
+	if !ok {
 		return nil, false
 	}
-	list := []string{}
-	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
-	if _, err := dec.ReadToken(); err != nil {
-		return nil, false
-	}
-	for dec.PeekKind() != ']' {
-		element, err := dec.ReadValue()
-		if err != nil {
+	for i, operation := range list {
+		if slices.Contains(list[:i], operation) {
 			return nil, false
 		}
-		s, ok := strictjson.String(element)
-		if !ok || slices.Contains(list, s) {
-			return nil, false
-		}
-		list = append(list, s)
 	}
 	return list, true
 }

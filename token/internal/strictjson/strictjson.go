@@ -90,3 +90,28 @@ func String(value jsontext.Value) (string, bool) {
 	s, err := jsontext.AppendUnquote(nil, value)
 	return string(s), err == nil
 }
+
+// Strings returns the strings of a JSON array of strings, in a slice that is never nil,
+// or false for anything else.
+func Strings(value jsontext.Value) ([]string, bool) {
+	if value.Kind() != '[' {
+		return nil, false
+	}
+	list := []string{}
+	dec := jsontext.NewDecoder(bytes.NewBuffer(value))
+	if _, err := dec.ReadToken(); err != nil {
+		return nil, false
+	}
+	for dec.PeekKind() != ']' {
+		element, err := dec.ReadValue()
+		if err != nil {
+			return nil, false
+		}
+		s, ok := String(element)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, s)
+	}
+	return list, true
+}
