@@ -9,7 +9,7 @@ import (
 // DefaultCacheSize is how many verdicts are cached unless configured.
 const DefaultCacheSize = 100_000
 
-// cacheShards divides the verdict cache, because one LRU is one mutex.
+// cacheShards divides a cache, because one LRU is one mutex.
 const cacheShards = 16
 
 // MinCacheSize is the smallest cache: one verdict in each shard.
@@ -21,18 +21,24 @@ type cachedVerdict struct {
 	numbers slotNumbers
 }
 
-// verdictCache is an LRU from an identity to its last verdict.
-type verdictCache struct {
-	shards [cacheShards]*lru.Cache[Key, cachedVerdict]
+// cachedIssuance is good while the slot of its key has this number.
+type cachedIssuance struct {
+	identity *Identity // nil: not known
+	number   uint64
 }
 
-func newVerdictCache(size int) (*verdictCache, error) {
+// shardedCache is an LRU by Key.
+type shardedCache[V any] struct {
+	shards [cacheShards]*lru.Cache[Key, V]
+}
+
+func newCache[V any](size int) (*shardedCache[V], error) {
 	if size < MinCacheSize {
 		return nil, fmt.Errorf("cache size %d: want at least %d", size, MinCacheSize)
 	}
-	c := new(verdictCache)
+	c := new(shardedCache[V])
 	for i := range c.shards {
-		shard, err := lru.New[Key, cachedVerdict]((size + cacheShards - 1) / cacheShards)
+		shard, err := lru.New[Key, V](shardSize(size))
 		if err != nil {
 			return nil, err
 		}
@@ -41,21 +47,17 @@ func newVerdictCache(size int) (*verdictCache, error) {
 	return c, nil
 }
 
+func shardSize(size int) int { return (size + cacheShards - 1) / cacheShards }
+
 // shard picks by a byte that slotOf does not use.
-func (c *verdictCache) shard(id *Identity) *lru.Cache[Key, cachedVerdict] {
-	return c.shards[id.cacheKey[2]%cacheShards]
-}
+func (c *shardedCache[V]) shard(k Key) *lru.Cache[Key, V] { return c.shards[k[2]%cacheShards] }
 
-func (c *verdictCache) get(id *Identity) (cachedVerdict, bool) {
-	return c.shard(id).Get(id.cacheKey)
-}
+func (c *shardedCache[V]) get(k Key) (V, bool) { return c.shard(k).Get(k) }
 
-func (c *verdictCache) add(id *Identity, v cachedVerdict) {
-	c.shard(id).Add(id.cacheKey, v)
-}
+func (c *shardedCache[V]) add(k Key, v V) { c.shard(k).Add(k, v) }
 
-func (c *verdictCache) resize(size int) {
+func (c *shardedCache[V]) resize(size int) {
 	for _, shard := range c.shards {
-		shard.Resize((size + cacheShards - 1) / cacheShards)
+		shard.Resize(shardSize(size))
 	}
 }

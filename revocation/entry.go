@@ -1,11 +1,13 @@
 package revocation
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -26,6 +28,9 @@ const (
 	// ScopeRetention is no revocation. There is one at most; it records the
 	// retention that entries were written with (see List.RaiseMaxTokenLifetime).
 	ScopeRetention Scope = 5
+	// ScopeKnown is no revocation. It says that the token Entry.ID, which does not say
+	// so itself, was issued at Entry.At, and to whom (see List.Learn).
+	ScopeKnown Scope = 6
 )
 
 var scopeNames = [...]string{
@@ -34,6 +39,7 @@ var scopeNames = [...]string{
 	ScopeClient:    "client",
 	ScopeIssued:    "issued",
 	ScopeRetention: "retention",
+	ScopeKnown:     "known",
 }
 
 // String returns the scope's name as configuration and logs spell it.
@@ -46,7 +52,7 @@ func (s Scope) String() string {
 
 // Valid reports whether s is one of the scopes that an Entry may have.
 func (s Scope) Valid() bool {
-	return s >= ScopeToken && s <= ScopeRetention
+	return s >= ScopeToken && s <= ScopeKnown
 }
 
 // ParseScope returns the revocation scope with the given name: token, session or client.
@@ -100,12 +106,19 @@ type Entry struct {
 	// ID is the token, session or client identifier; at most MaxIDLength bytes.
 	ID string
 	// At is the cut-off (ScopeSession, ScopeClient), the time of the revocation
-	// (ScopeToken) or the cut-off survived (ScopeIssued), to the nanosecond.
+	// (ScopeToken), the cut-off survived (ScopeIssued) or the time of issue
+	// (ScopeKnown), to the nanosecond.
 	At time.Time
 	// Expires is the time from which the entry is no longer needed, because every
 	// token that it covers is refused for its age by then. To the second, rounded up.
 	Expires time.Time
+	// Note is what else there is to say about a token, in a form that is the List's
+	// own; at most MaxNoteLength bytes of any value.
+	Note string
 }
+
+// MaxNoteLength is the longest Note in bytes: room for two identifiers.
+const MaxNoteLength = 2*MaxIDLength + 32
 
 // Key returns the entry's Key. It does not depend on the ID of the one entry with
 // ScopeRetention, whose ID is its content.
@@ -122,18 +135,23 @@ var retentionKey = KeyOf(ScopeRetention, "", "")
 func (e Entry) Live(now time.Time) bool { return now.Before(e.Expires) }
 
 // Merge returns the one entry that stands for both a and b, which have the same
-// Key: the later At, with the ID that came with it, and the later Expires. For
-// entries that differ in At wherever they differ in ID, as those of List do,
-// merging is commutative, associative and idempotent: replicas may apply entries
-// in any order and any number of times.
+// Key: the later At, with the ID and Note that came with it, and the later Expires.
+// Of two entries with the same At, the greater ID counts, byte by byte, and with the
+// same ID the greater Note. So merging is commutative, associative and idempotent:
+// replicas may apply entries in any order and any number of times.
 func Merge(a, b Entry) Entry {
-	if b.At.After(a.At) {
-		a.At, a.ID = b.At, b.ID
+	if compare(b, a) > 0 {
+		a.At, a.ID, a.Note = b.At, b.ID, b.Note
 	}
 	if b.Expires.After(a.Expires) {
 		a.Expires = b.Expires
 	}
 	return a
+}
+
+// compare orders entries of one Key by what Merge takes from the greater one.
+func compare(a, b Entry) int {
+	return cmp.Or(a.At.Compare(b.At), strings.Compare(a.ID, b.ID), strings.Compare(a.Note, b.Note))
 }
 
 // ErrInvalidEntry is wrapped by the errors of Entry.Validate.
@@ -149,6 +167,8 @@ func (e Entry) Validate() error {
 		return fmt.Errorf("%w: no identifier", ErrInvalidEntry)
 	case len(e.ID) > MaxIDLength || len(e.Realm) > MaxIDLength:
 		return fmt.Errorf("%w: identifier or realm longer than %d bytes", ErrInvalidEntry, MaxIDLength)
+	case len(e.Note) > MaxNoteLength:
+		return fmt.Errorf("%w: note longer than %d bytes", ErrInvalidEntry, MaxNoteLength)
 	case e.At.IsZero() || e.At.Unix() < 0 || e.At.Year() > maxYear:
 		return fmt.Errorf("%w: time %s out of range", ErrInvalidEntry, e.At)
 	case e.Expires.IsZero() || e.Expires.Unix() <= 0 || e.Expires.Year() > maxYear:

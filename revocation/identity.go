@@ -12,6 +12,8 @@ type Identity struct {
 
 	issuedAt time.Time
 	expires  time.Time
+	// undated says that nobody knows when the token was issued, or to whom.
+	undated bool
 
 	// keys holds the Key of each entry that can concern this identity, indexed by
 	// the constants below; a zero Key where the identity has no such identifier.
@@ -59,6 +61,19 @@ func NewIdentity(realm, token, session, client string, issuedAt, expires time.Ti
 	id.cacheKey = id.digest()
 	return id
 }
+
+// NewUndatedIdentity returns the identity of a token of which nothing is known but its
+// identifier: an opaque one that was not seen being issued. Nothing but the revocation of
+// this very token concerns it. That is remembered for the longest life that a token may
+// have, from the revocation on, so that it outlives the token.
+func NewUndatedIdentity(realm, token string) *Identity {
+	id := NewIdentity(realm, token, "", "", time.Time{}, time.Time{})
+	id.undated = true
+	return id
+}
+
+// Undated reports whether the identity was made by NewUndatedIdentity.
+func (id *Identity) Undated() bool { return id.undated }
 
 // digest covers everything that a verdict depends on.
 func (id *Identity) digest() Key {

@@ -25,7 +25,8 @@ type List struct {
 	store  Store
 	filter Filter // nil where the store has none
 	now    func() time.Time
-	cache  *verdictCache
+	cache  *shardedCache[cachedVerdict]
+	known  *shardedCache[cachedIssuance]
 	seq    sequences
 
 	// retention is nil once the list is closed.
@@ -46,11 +47,15 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	cache, err := newVerdictCache(opts.CacheSize)
+	cache, err := newCache[cachedVerdict](opts.CacheSize)
 	if err != nil {
 		return nil, err
 	}
-	l := &List{store: store, now: opts.Now, cache: cache}
+	known, err := newCache[cachedIssuance](opts.CacheSize)
+	if err != nil {
+		return nil, err
+	}
+	l := &List{store: store, now: opts.Now, cache: cache, known: known}
 	l.filter, _ = store.(Filter)
 	if err := l.loadRetention(ctx, opts.MaxTokenLifetime); err != nil {
 		return nil, err
@@ -76,6 +81,7 @@ func (l *List) SetCacheSize(size int) error {
 		return fmt.Errorf("cache size %d: want at least %d", size, MinCacheSize)
 	}
 	l.cache.resize(size)
+	l.known.resize(size)
 	return nil
 }
 
@@ -93,20 +99,20 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	if r == nil {
 		return Unknown, ErrClosed
 	}
-	if r.tooOld(id.issuedAt, l.now()) {
+	if !id.undated && r.tooOld(id.issuedAt, l.now()) {
 		return TooOld, nil
 	}
 	// The numbers are read before the lookup: an entry that lands after this
 	// line makes the verdict below outdated, whenever it is put into the cache.
 	numbers := l.seq.numbers(id)
-	if c, ok := l.cache.get(id); ok && c.numbers == numbers {
+	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == numbers {
 		return c.verdict, nil
 	}
 	verdict, err := l.lookUp(ctx, id)
 	if err != nil {
 		return Unknown, err
 	}
-	l.cache.add(id, cachedVerdict{verdict: verdict, numbers: numbers})
+	l.cache.add(id.cacheKey, cachedVerdict{verdict: verdict, numbers: numbers})
 	return verdict, nil
 }
 
@@ -141,12 +147,14 @@ func (l *List) allAbsent(keys []Key) bool {
 // verdictOf judges id by the entries found under its keys.
 func verdictOf(id *Identity, found []Entry) Verdict {
 	switch {
-	case found[keyToken].Scope == ScopeToken:
+	case found[keyToken].Scope == ScopeToken && !found[keyToken].isRotation():
 		return RevokedToken
 	case cutOff(id, found[keySession], found[keyIssued]):
 		return RevokedSession
 	case cutOff(id, found[keyClient], found[keyIssued]):
 		return RevokedClient
+	case found[keyToken].Scope == ScopeToken:
+		return RotatedToken
 	default:
 		return Live
 	}

@@ -301,7 +301,7 @@ func TestClosedListRefusesEverything(t *testing.T) {
 	if _, err := list.Revoke(t.Context(), id, revocation.ScopeToken); !errors.Is(err, revocation.ErrClosed) {
 		t.Errorf("revoke: %v", err)
 	}
-	if err := list.Issued(t.Context(), id, 0); !errors.Is(err, revocation.ErrClosed) {
+	if err := list.Issued(t.Context(), id, revocation.Mark{}); !errors.Is(err, revocation.ErrClosed) {
 		t.Errorf("issued: %v", err)
 	}
 	if err := list.RaiseMaxTokenLifetime(t.Context(), 1000*time.Hour); !errors.Is(err, revocation.ErrClosed) {

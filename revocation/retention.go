@@ -75,6 +75,20 @@ func (r retention) tokenExpiry(id *Identity, now time.Time) time.Time {
 	return end.Add(ageSlack)
 }
 
+// knownExpiry returns when the record of what was issued is no longer needed. While the
+// token lives it is, although the token is refused for its age by then: without it,
+// nobody would know that age.
+func (r retention) knownExpiry(id *Identity, now time.Time) time.Time {
+	end := r.tokenExpiry(id, now)
+	if expires := id.expires.Add(MaxLeeway + ageSlack); !id.expires.IsZero() && expires.After(end) {
+		end = expires
+	}
+	if end.After(Forever) {
+		end = Forever
+	}
+	return end
+}
+
 // change returns the retention after the lifetime is set to d at the time now.
 func (r retention) change(d time.Duration, now time.Time) retention {
 	next := retention{lifetime: d, before: r.before, raised: r.raised}

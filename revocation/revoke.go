@@ -26,15 +26,14 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	}
 	now := l.now()
 	entry := Entry{Scope: scope, Realm: id.realm, ID: name, At: now}
-	key := entry.Key()
 	// Announced before it is looked up or written: a token whose issuance is
 	// recorded meanwhile (see Issued) is not taken to have survived this.
-	l.seq.touch(key)
+	l.seq.touch(entry.Key())
 	if scope == ScopeToken {
 		entry.Expires = r.tokenExpiry(id, now)
 	} else {
 		var err error
-		if entry.At, err = l.nextCutoff(ctx, id, now); err != nil {
+		if entry.At, err = l.nextCutoff(ctx, entry, id); err != nil {
 			return Entry{}, err
 		}
 		entry.Expires = r.cutoffExpiry(entry.At)
@@ -45,11 +44,72 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	return entry, nil
 }
 
+// RevokeNamed revokes the session or client with the given identifier, as Revoke does
+// where a token names it.
+func (l *List) RevokeNamed(ctx context.Context, scope Scope, realm, name string) (Entry, error) {
+	id := &Identity{realm: CanonicalID(realm)}
+	switch scope {
+	case ScopeSession:
+		id.session = CanonicalID(name)
+		id.keys[keySession] = KeyOf(scope, id.realm, id.session)
+	case ScopeClient:
+		id.client = CanonicalID(name)
+		id.keys[keyClient] = KeyOf(scope, id.realm, id.client)
+	default:
+		return Entry{}, fmt.Errorf("revoke by name: want a session or a client, not a %s", scope)
+	}
+	return l.Revoke(ctx, id, scope)
+}
+
+// noteRotated is the Note of a token that was exchanged for a newer one and not
+// revoked since.
+const noteRotated = "rotated"
+
+func (e Entry) isRotation() bool { return e.Scope == ScopeToken && e.Note == noteRotated }
+
+// Rotate records that the token of id, which was found Live after since, has been
+// exchanged for a newer one. From then on its verdict is RotatedToken, unless something
+// else revokes it: a revocation that came after since does, whatever the order in
+// which the two are recorded.
+func (l *List) Rotate(ctx context.Context, id *Identity, since Mark) (Entry, error) {
+	r := l.retention.Load()
+	if r == nil {
+		return Entry{}, ErrClosed
+	}
+	if id.token == "" {
+		return Entry{}, errNoIdentity
+	}
+	entry := Entry{
+		Scope: ScopeToken, Realm: id.realm, ID: id.token, At: since.at,
+		Expires: r.tokenExpiry(id, l.now()), Note: noteRotated,
+	}
+	if err := l.write(ctx, entry); err != nil {
+		return Entry{}, fmt.Errorf("rotate: %w", err)
+	}
+	return entry, nil
+}
+
+// RotatedAt returns when a token whose verdict was RotatedToken was exchanged. It asks
+// the store. The zero time says that it is not, or no longer, merely rotated.
+func (l *List) RotatedAt(ctx context.Context, id *Identity) (time.Time, error) {
+	if l.retention.Load() == nil {
+		return time.Time{}, ErrClosed
+	}
+	found, err := l.store.Lookup(ctx, id.keys[:]...)
+	switch {
+	case err != nil:
+		return time.Time{}, fmt.Errorf("look up a rotation: %w", err)
+	case len(found) != len(id.keys) || verdictOf(id, found) != RotatedToken:
+		return time.Time{}, nil
+	}
+	return found[keyToken].At, nil
+}
+
 // nextCutoff returns the time of a new cut-off for the session or client of id. It
 // is later than both cut-offs so far, so that no record of an issuance that
 // survived one of them outweighs it, even if the clock was set back meanwhile.
-func (l *List) nextCutoff(ctx context.Context, id *Identity, now time.Time) (time.Time, error) {
-	at := now
+func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (time.Time, error) {
+	at := entry.At
 	if id.issuedAt.After(at) {
 		at = id.issuedAt
 	}
@@ -78,7 +138,7 @@ func (l *List) write(ctx context.Context, entry Entry) error {
 }
 
 // Mark returns the present moment, for Issued.
-func (l *List) Mark() Mark { return l.seq.mark() }
+func (l *List) Mark() Mark { return Mark{at: l.now(), number: l.seq.last.Load()} }
 
 // maxIssuerLag is how far an issuer's clock may be behind for a token to be taken as
 // new. An answer may hand out a token that is older than the cut-off: that one was

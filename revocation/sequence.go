@@ -3,6 +3,7 @@ package revocation
 import (
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 )
 
 // sequenceSlots is how many counters the keys share. A revocation makes the cached
@@ -10,8 +11,12 @@ import (
 // 65,536 of those that it does not concern. The table takes 512 KiB.
 const sequenceSlots = 1 << 16
 
-// Mark is a moment in the order in which a List learned of revocations.
-type Mark uint64
+// Mark is a moment: by the clock, and in the order in which a List learned of
+// revocations.
+type Mark struct {
+	at     time.Time
+	number uint64
+}
 
 // sequences numbers the changes of the list as this process learns of them and
 // keeps, for each slot of keys, the number of the last one. A cached verdict is
@@ -40,19 +45,19 @@ func (s *sequences) touch(k Key) {
 	}
 }
 
-// mark returns the number of the last change so far.
-func (s *sequences) mark() Mark { return Mark(s.last.Load()) }
-
 // changedSince reports whether the slot of k was touched after m.
 func (s *sequences) changedSince(k Key, m Mark) bool {
-	return s.slots[slotOf(k)].Load() > uint64(m)
+	return s.number(k) > m.number
 }
+
+// number returns the current number of one key.
+func (s *sequences) number(k Key) uint64 { return s.slots[slotOf(k)].Load() }
 
 // numbers returns the current numbers of all keys of id.
 func (s *sequences) numbers(id *Identity) slotNumbers {
 	var n slotNumbers
 	for i := range id.keys {
-		n[i] = s.slots[slotOf(id.keys[i])].Load()
+		n[i] = s.number(id.keys[i])
 	}
 	return n
 }

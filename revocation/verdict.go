@@ -21,6 +21,9 @@ const (
 	// remembered, so that nobody can tell whether it was revoked. A token that
 	// does not say when it was issued counts as issued at time zero.
 	TooOld
+	// RotatedToken means that this very token was exchanged for a newer one (see
+	// List.Rotate), and that nothing else revokes it.
+	RotatedToken
 )
 
 var verdictNames = [...]string{
@@ -30,6 +33,7 @@ var verdictNames = [...]string{
 	RevokedSession: "revoked_session",
 	RevokedClient:  "revoked_client",
 	TooOld:         "too_old",
+	RotatedToken:   "rotated_token",
 }
 
 // String returns the verdict's name as logs and placeholders spell it.

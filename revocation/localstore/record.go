@@ -20,11 +20,13 @@ import (
 //	| 1       | 0..255  | 4, CRC-32C of all before it                     |
 //	+---------+---------+-------------------------------------------------+
 //
-// Numbers are big-endian. Nothing follows the checksum.
+// Numbers are big-endian. Nothing follows the checksum. A record of version 2 has,
+// between the id and the checksum, the entry's note, which is not empty.
 const (
-	recordVersion   = 1
-	recordFixedSize = 1 + 1 + 8 + 4 + 1 + 1 + crc32.Size
-	maxRecordSize   = recordFixedSize + 2*revocation.MaxIDLength
+	recordVersion     = 1
+	recordVersionNote = 2
+	recordFixedSize   = 1 + 1 + 8 + 4 + 1 + 1 + crc32.Size
+	maxRecordSize     = recordFixedSize + 2*revocation.MaxIDLength + revocation.MaxNoteLength
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -40,14 +42,19 @@ var (
 
 // encodeRecord returns e, which must be valid, as a record.
 func encodeRecord(e revocation.Entry) []byte {
-	b := make([]byte, 0, recordFixedSize+len(e.Realm)+len(e.ID))
-	b = append(b, recordVersion, byte(e.Scope))
+	b := make([]byte, 0, recordFixedSize+len(e.Realm)+len(e.ID)+len(e.Note))
+	version := byte(recordVersion)
+	if e.Note != "" {
+		version = recordVersionNote
+	}
+	b = append(b, version, byte(e.Scope))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixNano()))
 	b = binary.BigEndian.AppendUint32(b, expirySeconds(e))
 	b = append(b, byte(len(e.Realm)))
 	b = append(b, e.Realm...)
 	b = append(b, byte(len(e.ID)))
 	b = append(b, e.ID...)
+	b = append(b, e.Note...)
 	return appendChecksum(b)
 }
 
@@ -62,7 +69,7 @@ func decodeRecord(b []byte) (revocation.Entry, error) {
 	if len(b) < recordFixedSize || len(b) > maxRecordSize {
 		return e, errRecordSize
 	}
-	if b[0] != recordVersion {
+	if b[0] != recordVersion && b[0] != recordVersionNote {
 		return e, errRecordVersion
 	}
 	body, sum := b[:len(b)-crc32.Size], b[len(b)-crc32.Size:]
@@ -70,13 +77,18 @@ func decodeRecord(b []byte) (revocation.Entry, error) {
 		return e, errRecordChecksum
 	}
 	realmEnd := 15 + int(body[14])
-	if realmEnd >= len(body) || realmEnd+1+int(body[realmEnd]) != len(body) {
+	if realmEnd >= len(body) {
+		return e, errRecordSize
+	}
+	idEnd := realmEnd + 1 + int(body[realmEnd])
+	if idEnd > len(body) || (idEnd < len(body)) != (b[0] == recordVersionNote) {
 		return e, errRecordSize
 	}
 	e = revocation.Entry{
 		Scope:   revocation.Scope(body[1]),
 		Realm:   string(body[15:realmEnd]),
-		ID:      string(body[realmEnd+1:]),
+		ID:      string(body[realmEnd+1 : idEnd]),
+		Note:    string(body[idEnd:]),
 		At:      time.Unix(0, int64(binary.BigEndian.Uint64(body[2:]))).UTC(),
 		Expires: time.Unix(int64(binary.BigEndian.Uint32(body[10:])), 0).UTC(),
 	}

@@ -14,6 +14,8 @@ func sampleEntries() []revocation.Entry {
 	return []revocation.Entry{
 		{Scope: revocation.ScopeToken, Realm: "https://id.example.com", ID: "a", At: time.Unix(1_800_000_000, 123_456_789), Expires: time.Unix(1_800_003_600, 0)},
 		{Scope: revocation.ScopeClient, Realm: "", ID: long, At: time.Unix(0, 1), Expires: revocation.Forever},
+		{Scope: revocation.ScopeKnown, Realm: "", ID: "b", At: time.Unix(2, 0), Expires: time.Unix(3, 0), Note: "\x00"},
+		{Scope: revocation.ScopeKnown, Realm: long, ID: long, At: time.Unix(2, 0), Expires: time.Unix(3, 0), Note: strings.Repeat("n", revocation.MaxNoteLength)},
 		{Scope: revocation.ScopeRetention, Realm: long, ID: "", At: time.Unix(1, 0), Expires: time.Unix(1, 1)},
 	}
 }
@@ -26,7 +28,7 @@ func TestRecordRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		late := got.Expires.Sub(want.Expires)
-		if got.Key() != want.Key() || got.ID != want.ID || !got.At.Equal(want.At) || late < 0 || late >= time.Second {
+		if got.Key() != want.Key() || got.ID != want.ID || got.Note != want.Note || !got.At.Equal(want.At) || late < 0 || late >= time.Second {
 			t.Fatalf("decoded %+v, want %+v", got, want)
 		}
 		if again := encodeRecord(got); !bytes.Equal(again, b) {
@@ -84,6 +86,8 @@ func sealed(b []byte) []byte {
 	if len(b) < recordFixedSize {
 		return b
 	}
-	b[0] = recordVersion
+	if b[0] != recordVersionNote {
+		b[0] = recordVersion
+	}
 	return appendChecksum(b[:len(b)-4])
 }

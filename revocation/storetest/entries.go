@@ -13,7 +13,7 @@ func (s *suite) testRevokedEntryIsFound() {
 	s.expectAbsent(s.token(1).Key())
 	for _, scope := range []revocation.Scope{
 		revocation.ScopeToken, revocation.ScopeSession, revocation.ScopeClient,
-		revocation.ScopeIssued, revocation.ScopeRetention,
+		revocation.ScopeIssued, revocation.ScopeRetention, revocation.ScopeKnown,
 	} {
 		e := s.entry(scope, "id")
 		s.revoke(e)
@@ -84,6 +84,41 @@ func (s *suite) testMerge() {
 	}
 }
 
+func (s *suite) testNote() {
+	notes := []string{"", "a", "\x00\xff\r\n", everyByte, strings.Repeat("n", revocation.MaxNoteLength)}
+	for i, note := range notes {
+		early := s.entry(revocation.ScopeKnown, fmt.Sprintf("token-%d", i))
+		early.Note = note
+		late := early
+		late.At, late.Note = early.At.Add(1), notes[(i+1)%len(notes)]
+		s.revoke(early)
+		s.expect(early)
+		s.revoke(late)
+		s.expect(late)
+		s.revoke(early)
+		s.expect(late)
+	}
+}
+
+// testMergeTie writes entries that differ in their Note, or in the ID of the one entry
+// whose Key does not depend on it, but not in At.
+func (s *suite) testMergeTie() {
+	for i, order := range [][]string{{"a", "b", "ab"}, {"b", "ab", "a"}, {"ab", "a", "b"}, {"b", "", "\x00"}} {
+		e := s.entry(revocation.ScopeKnown, fmt.Sprintf("token-%d", i))
+		for _, e.Note = range order {
+			s.revoke(e)
+		}
+		e.Note = "b"
+		s.expect(e)
+	}
+	e := s.entry(revocation.ScopeRetention, "")
+	for _, e.ID = range []string{"1h", "2h", "", "10h"} {
+		s.revoke(e)
+	}
+	e.ID = "2h"
+	s.expect(e)
+}
+
 func (s *suite) testRepeatedKey() {
 	first := s.token(1)
 	second, third := first, first
@@ -149,6 +184,7 @@ func (s *suite) testInvalid() {
 		"no scope":      func(e *revocation.Entry) { e.Scope = 0 },
 		"unknown scope": func(e *revocation.Entry) { e.Scope = 200 },
 		"no id":         func(e *revocation.Entry) { e.ID = "" },
+		"long note":     func(e *revocation.Entry) { e.Note = strings.Repeat("x", revocation.MaxNoteLength+1) },
 		"long id":       func(e *revocation.Entry) { e.ID = strings.Repeat("x", revocation.MaxIDLength+1) },
 		"long realm":    func(e *revocation.Entry) { e.Realm = strings.Repeat("x", revocation.MaxIDLength+1) },
 		"no time":       func(e *revocation.Entry) { e.At = time.Time{} },

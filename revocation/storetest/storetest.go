@@ -42,6 +42,8 @@ func Run(t *testing.T, open func(t *testing.T) Subject) {
 		{"AbsentKeyGivesZeroEntry", (*suite).testAbsentKey},
 		{"AnswersAreAlignedWithKeys", (*suite).testAlignment},
 		{"LaterAtAndExpiresWinInAnyOrder", (*suite).testMerge},
+		{"NoteComesWithTheLaterAt", (*suite).testNote},
+		{"EqualTimesMergeAlikeInAnyOrder", (*suite).testMergeTie},
 		{"OneCallMayRepeatAKey", (*suite).testRepeatedKey},
 		{"FractionsOfSecondsAreKept", (*suite).testPrecision},
 		{"AnyBytesAndLengthsAreKept", (*suite).testIdentifiers},
@@ -153,7 +155,7 @@ func (s *suite) expectAbsent(key revocation.Key) {
 // the second, rounded up, and times in any zone.
 func same(got, want revocation.Entry) bool {
 	late := got.Expires.Sub(want.Expires)
-	return got.Scope == want.Scope && got.Realm == want.Realm && got.ID == want.ID &&
+	return got.Scope == want.Scope && got.Realm == want.Realm && got.ID == want.ID && got.Note == want.Note &&
 		got.At.Equal(want.At) && late >= 0 && late < time.Second
 }
 
