@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token/opaque"
 )
 
 // Verifier verifies JWTs. It never changes after NewVerifier, but for its cache and for
@@ -54,6 +56,37 @@ func NewVerifier(c Config) (*Verifier, error) {
 // or nil and an error that wraps one of the errors of this package. ctx bounds how long
 // it waits for a source to look for a key; without sources it never waits.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
+	t, err := v.genuine(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkTimes(t, v.now()); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+func (v *Verifier) now() date { return date(v.config.Now().UnixMicro()) }
+
+// VerifyIgnoringExpiry is Verify for a caller that takes an expired token as well. All
+// else must be right, its age (Config.MaxAge) included.
+func (v *Verifier) VerifyIgnoringExpiry(ctx context.Context, raw string) (*Token, error) {
+	t, err := v.genuine(ctx, raw)
+	if err != nil {
+		return nil, err
+	}
+	now := v.now()
+	if err = v.checkTimes(t, now); errors.Is(err, ErrExpired) {
+		err = v.checkAge(t, now)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// genuine returns the token for raw, whatever its times.
+func (v *Verifier) genuine(ctx context.Context, raw string) (*Token, error) {
 	if len(raw) > v.config.MaxLength {
 		return nil, ErrTooLarge
 	}
@@ -66,9 +99,6 @@ func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 			}
 			return nil, err
 		}
-	}
-	if err := v.checkTimes(t); err != nil {
-		return nil, err
 	}
 	return t, nil
 }
@@ -141,8 +171,7 @@ func (v *Verifier) checkClaims(c claims) error {
 
 // checkTimes compares the times of t with the clock. A token that has expired is not
 // called too old as well.
-func (v *Verifier) checkTimes(t *Token) error {
-	now := date(v.config.Now().UnixMicro())
+func (v *Verifier) checkTimes(t *Token, now date) error {
 	switch {
 	case t.notBefore > now+v.leeway:
 		return ErrNotYetValid
@@ -150,7 +179,12 @@ func (v *Verifier) checkTimes(t *Token) error {
 		return ErrIssuedInFuture
 	case t.expires != 0 && t.expires <= now-v.leeway:
 		return ErrExpired
-	case v.maxAge != 0 && t.issuedAt != 0 && t.issuedAt < now-v.maxAge:
+	}
+	return v.checkAge(t, now)
+}
+
+func (v *Verifier) checkAge(t *Token, now date) error {
+	if v.maxAge != 0 && t.issuedAt != 0 && t.issuedAt < now-v.maxAge {
 		return ErrTooOld
 	}
 	return nil
@@ -159,14 +193,19 @@ func (v *Verifier) checkTimes(t *Token) error {
 // digestPrefix begins the identifiers of tokens without jti.
 const digestPrefix = "digest:"
 
+// isReserved reports whether a jti could be meant to pass for the identifier of a token
+// that has none: of a JWT, or of one that is no JWT.
+func isReserved(id string) bool {
+	return strings.HasPrefix(id, digestPrefix) || strings.HasPrefix(id, opaque.Prefix)
+}
+
 func (v *Verifier) newToken(parts compact, c claims, key *life) *Token {
 	realm := v.config.Realm
 	if realm == "" && len(v.config.Issuers) > 0 {
 		realm = c.issuer
 	}
-	// A jti with the prefix of a digest could be meant to pass for another token.
 	id := c.id
-	if id == "" || strings.HasPrefix(id, digestPrefix) {
+	if id == "" || isReserved(id) {
 		sum := sha256.Sum256([]byte(parts.signed))
 		id = digestPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
 	}

@@ -187,3 +187,32 @@ func TestTokenIssuedTooLongAgoIsRefusedThoughItHasNotExpired(t *testing.T) {
 		t.Error("a negative age is accepted")
 	}
 }
+
+func TestExpiredTokenIsTakenWhereExpiryIsIgnored(t *testing.T) {
+	now := now.Unix()
+	claims := func(iat, exp int64) string {
+		return hs256(fmt.Sprintf(`{"sub":"42","iat":%d,"exp":%d}`, iat, exp))
+	}
+	v := verifier(t, Config{Keys: []VerificationKey{hmacKey(t, secret)}, MaxAge: time.Hour})
+	for name, c := range map[string]struct {
+		raw  string
+		want error
+	}{
+		"good":             {claims(now-60, now+60), nil},
+		"expired":          {claims(now-60, now-30), nil},
+		"expired, too old": {claims(now-7200, now-30), ErrTooOld},
+		"too old":          {claims(now-7200, now+30), ErrTooOld},
+		"from the future":  {claims(now+3600, now-30), ErrIssuedInFuture},
+		"forged":           {raw(`{"alg":"HS256"}`, `{"sub":"42","exp":1}`, withHMAC([]byte(strings.Repeat("o", 32)))), ErrSignature},
+	} {
+		for range 2 { // verified and from the cache
+			got, err := v.VerifyIgnoringExpiry(t.Context(), c.raw)
+			if !errors.Is(err, c.want) || (got == nil) != (c.want != nil) {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+		}
+	}
+	if _, err := v.Verify(t.Context(), claims(now-60, now-30)); !errors.Is(err, ErrExpired) {
+		t.Errorf("Verify takes an expired token: %v", err)
+	}
+}
