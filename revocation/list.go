@@ -33,6 +33,9 @@ type List struct {
 	retention atomic.Pointer[retention]
 	// retentionMu serialises changes of the retention.
 	retentionMu sync.Mutex
+	// pristine says that the store was empty when the list was opened, and that
+	// nothing was written since.
+	pristine atomic.Bool
 }
 
 // Open returns a List on store, which it closes when it is closed itself. On an

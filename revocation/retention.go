@@ -156,13 +156,16 @@ func (l *List) loadRetention(ctx context.Context, lifetime time.Duration) error 
 		// A new list: nothing was ever revoked, so nothing can be forgotten.
 		stored = retention{lifetime: lifetime}
 	}
-	return l.changeRetention(ctx, stored, lifetime, len(found) == 0 || found[0].Scope == 0)
+	isNew := len(found) == 0 || found[0].Scope == 0
+	l.pristine.Store(isNew)
+	return l.changeRetention(ctx, stored, lifetime, isNew)
 }
 
 // RaiseMaxTokenLifetime raises how long cut-offs are remembered and how old a token
 // may be; 0 is DefaultMaxTokenLifetime, and what is no more than the present value
 // changes nothing. Raising it lets no token in that was issued before and whose
-// revocation may be forgotten already: those keep the old limit. Only Open lowers it.
+// revocation may be forgotten already: those keep the old limit, unless the list was
+// new when it was opened and nothing has been written to it. Only Open lowers it.
 func (l *List) RaiseMaxTokenLifetime(ctx context.Context, lifetime time.Duration) error {
 	if lifetime == 0 {
 		lifetime = DefaultMaxTokenLifetime
@@ -175,6 +178,9 @@ func (l *List) RaiseMaxTokenLifetime(ctx context.Context, lifetime time.Duration
 		return ErrClosed
 	case lifetime <= r.lifetime:
 		return nil
+	}
+	if l.pristine.Load() {
+		return l.changeRetention(ctx, retention{lifetime: lifetime}, lifetime, true)
 	}
 	return l.changeRetention(ctx, *r, lifetime, false)
 }

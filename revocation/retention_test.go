@@ -98,6 +98,7 @@ func TestRaisingTwiceKeepsTheShortestLimit(t *testing.T) {
 	c := newClock()
 	list := openList(t, newFakeStore(), c, revocation.Options{MaxTokenLifetime: day})
 	old := longLived(c, "old")
+	revoke(t, list, longLived(c, "other"), revocation.ScopeToken)
 	for _, lifetime := range []time.Duration{2 * day, 20 * day} {
 		c.advance(time.Hour)
 		if err := list.RaiseMaxTokenLifetime(t.Context(), lifetime); err != nil {
@@ -107,6 +108,20 @@ func TestRaisingTwiceKeepsTheShortestLimit(t *testing.T) {
 	check(t, list, old, revocation.Live)
 	c.advance(day)
 	check(t, list, old, revocation.TooOld)
+}
+
+func TestRaisingTheLifetimeOfANewListLimitsNothing(t *testing.T) {
+	c := newClock()
+	store := newFakeStore()
+	list := openList(t, store, c, revocation.Options{MaxTokenLifetime: day})
+	old := longLived(c, "old")
+	c.advance(2 * day)
+	check(t, list, old, revocation.TooOld)
+	if err := list.RaiseMaxTokenLifetime(t.Context(), 20*day); err != nil {
+		t.Fatal(err)
+	}
+	check(t, list, old, revocation.Live)
+	check(t, openList(t, store, c, revocation.Options{MaxTokenLifetime: 20 * day}), old, revocation.Live)
 }
 
 func TestLifetimeIsLoweredByOpeningTheListAlone(t *testing.T) {

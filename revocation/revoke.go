@@ -131,6 +131,7 @@ func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (time.
 
 // write makes the entry durable, then outdates what is cached about its key.
 func (l *List) write(ctx context.Context, entry Entry) error {
+	l.pristine.Store(false)
 	err := l.store.Revoke(ctx, entry)
 	// After an error too: it may have been stored.
 	l.seq.touch(entry.Key())
