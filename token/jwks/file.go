@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"sync"
 	"time"
+
+	"example.com/caddy-token-auth/internal/filewatch"
 )
 
-// fileInterval is how often a file is looked at. It is polled because a mounted volume
-// changes by renaming a directory, of which watching the file does not tell.
-const fileInterval = time.Second
+// fileInterval is how often a file is looked at.
+const fileInterval = filewatch.Interval
 
 // FromFile returns a Source for a JWK set in a file, which is read again within a
 // second when it has changed. A file that is missing or bad leaves the last good keys in
@@ -32,9 +31,8 @@ func FromFile(path string, o Options) (*Source, error) {
 type file struct {
 	path string
 
-	mu   sync.Mutex  // guards last
-	last fs.FileInfo // of the file that was read last; nil if it was not there
-	read bool
+	mu   sync.Mutex      // guards last
+	last filewatch.State // of the file when it was read last; the zero State if it never was
 }
 
 func (f *file) String() string { return f.path }
@@ -44,35 +42,20 @@ func (*file) interval() time.Duration { return fileInterval }
 
 // changed implements polled.
 func (f *file) changed() bool {
-	now, err := os.Stat(f.path)
-	if err != nil {
-		now = nil
-	}
+	now := filewatch.Stat(f.path)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.read || now == nil || f.last == nil {
-		return !f.read || (now == nil) != (f.last == nil)
-	}
-	return !os.SameFile(now, f.last) || now.Size() != f.last.Size() || !now.ModTime().Equal(f.last.ModTime())
+	return !now.Same(f.last)
 }
 
 // fetch implements origin.
 func (f *file) fetch(context.Context, bool) ([]byte, time.Duration, error) {
 	// What is looked at before reading may be older than what is read, never newer.
-	info, err := os.Stat(f.path)
-	if err != nil {
-		info = nil
-	}
+	now := filewatch.Stat(f.path)
 	f.mu.Lock()
-	f.last, f.read = info, true
+	f.last = now
 	f.mu.Unlock()
-	if err != nil {
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, fmt.Errorf("%s: not a regular file", f.path)
-	}
-	opened, err := os.Open(f.path)
+	opened, err := filewatch.Open(f.path)
 	if err != nil {
 		return nil, 0, err
 	}
