@@ -73,13 +73,13 @@ var importRules = []struct {
 }{
 	{
 		reason: "the libraries know nothing of Caddy, its logger or its metrics",
-		from:   []string{"revocation", "token", "dialect"},
+		from:   []string{"revocation", "token", "dialect", "jsonrpc", "websocket"},
 		never:  []string{"github.com/caddyserver", "go.uber.org/zap", "github.com/prometheus"},
 		deep:   true,
 	},
 	{
 		reason: "the libraries know nothing of their user",
-		from:   []string{"revocation", "token", "dialect"},
+		from:   []string{"revocation", "token", "dialect", "jsonrpc", "websocket"},
 		never:  []string{"caddymodule", "cmd", "bench", "internal/exampleapi"},
 		deep:   true, tests: true,
 	},
@@ -102,6 +102,18 @@ var importRules = []struct {
 		deep:   true, tests: true,
 	},
 	{
+		reason: "a JSON-RPC session asks its user about credentials",
+		from:   []string{"jsonrpc"},
+		never:  []string{"token", "revocation", "websocket"},
+		deep:   true, tests: true,
+	},
+	{
+		reason: "the frame tap knows nothing of what messages mean",
+		from:   []string{"websocket"},
+		never:  []string{"token", "revocation", "dialect", "jsonrpc", "net/http"},
+		tests:  true,
+	},
+	{
 		reason: "only caddymodule and the commands import Caddy",
 		except: []string{"caddymodule", "cmd", "bench"},
 		never:  []string{"github.com/caddyserver"},
@@ -122,7 +134,7 @@ var importRules = []struct {
 	{
 		reason: "the example API is one that knows nothing of the sidecar",
 		from:   []string{"internal/exampleapi"},
-		never:  []string{"caddymodule", "revocation", "token", "dialect"},
+		never:  []string{"caddymodule", "revocation", "token", "dialect", "jsonrpc", "websocket"},
 		deep:   true, tests: true,
 	},
 	{

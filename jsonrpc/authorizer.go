@@ -1,0 +1,95 @@
+package jsonrpc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"example.com/caddy-token-auth/dialect"
+)
+
+// Authorizer knows which tokens are good. Each connection has one of its own. The
+// calls of one Session may overlap: one for each direction.
+type Authorizer interface {
+	// Check says whether a credential is live at present. It is called for every call
+	// that needs one, before it is forwarded.
+	//
+	// A connection on which an access token was found live may go on to receive what
+	// that token has opened, such as a subscription: it must be cut when the token is
+	// revoked or expires.
+	Check(ctx context.Context, credential Credential) Verdict
+	// Learned records tokens that the API has handed out on this connection. It is
+	// called before the client gets them. After an error it does not get them.
+	//
+	// session is the name of the session that the tokens are recorded as being of. It
+	// comes back in Logout.
+	Learned(ctx context.Context, grant Grant) (session string, err error)
+	// Revoke revokes what a logout ends, durably. After an error the logout is refused
+	// as unavailable and the connection stays as it is. The connection itself must not
+	// be cut by it: it is closed as documented.
+	Revoke(ctx context.Context, logout Logout) error
+}
+
+// Credential is a token that a call depends on.
+type Credential struct {
+	Token Secret
+	// Refresh says that it is a refresh token, which is exchanged for others.
+	Refresh bool
+	// Own says that the call does not carry it: the connection was authenticated with
+	// it before.
+	Own bool
+}
+
+// Verdict is the answer to whether a credential is live. The zero value refuses.
+type Verdict struct {
+	Live bool
+	// Reason is why it is not.
+	Reason dialect.Reason
+}
+
+// Grant is what the API has answered to a call that asks for tokens.
+type Grant struct {
+	// Method is the call: public/auth, public/fork_token or public/exchange_token.
+	Method string
+	// Type is the grant_type that public/auth asked with.
+	Type string
+	// Used is the refresh token that the call carried, or "".
+	Used Secret
+
+	Access Secret
+	// Refresh may be "".
+	Refresh Secret
+	// ExpiresIn is how long Access is valid, or 0 if the answer does not say so.
+	ExpiresIn time.Duration
+	// Scope is a list of words with spaces between them.
+	Scope string
+	// SID is the API's identifier of the session, or "".
+	SID string
+}
+
+// SessionName returns the NAME of a scope session:NAME, whose tokens outlive the
+// connection, or "".
+func (g Grant) SessionName() string {
+	for word := range strings.FieldsSeq(g.Scope) {
+		if name, found := strings.CutPrefix(word, "session:"); found {
+			return name
+		}
+	}
+	return ""
+}
+
+// Format writes nothing of the tokens, whatever the verb.
+func (g Grant) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "grant of "+g.Method) }
+
+// Logout is what private/logout revokes: every token of the session that the
+// connection is part of.
+type Logout struct {
+	// Tokens are the access tokens that name the session: the one that the call
+	// carries, if any, and the connection's own, if any.
+	Tokens []Secret
+	// Sessions are the sessions that were begun on this connection, as Learned has
+	// named them, each of them once.
+	Sessions []string
+}

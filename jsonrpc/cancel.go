@@ -1,0 +1,109 @@
+package jsonrpc
+
+import (
+	"crypto/rand"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	scopeConnection = "connection"
+	scopeAccount    = "account"
+)
+
+// setting is what is known of a switch.
+type setting uint8
+
+const (
+	unknown setting = iota
+	off
+	on
+)
+
+func settingOf(enabled bool) setting {
+	if enabled {
+		return on
+	}
+	return off
+}
+
+// cancelOnDisconnect is what is known of the switch that makes the API cancel orders
+// when a connection is lost.
+type cancelOnDisconnect struct {
+	connection, account setting
+	// presented is the access token of the last call that carried one, and enabledBy
+	// that of the call that switched it on.
+	presented, enabledBy Secret
+}
+
+// set notes the setting of a scope. The API's default is the connection; another scope
+// is none of ours.
+func (c *cancelOnDisconnect) set(scope string, enabled bool) {
+	switch scope {
+	case scopeConnection, "":
+		c.connection = settingOf(enabled)
+	case scopeAccount:
+		c.account = settingOf(enabled)
+	}
+}
+
+// enabled reports whether orders are cancelled: what was said of the connection counts
+// before what was said of the account, and that before the default.
+func (c *cancelOnDisconnect) enabled(byDefault bool) bool {
+	for _, s := range []setting{c.connection, c.account} {
+		if s != unknown {
+			return s == on
+		}
+	}
+	return byDefault
+}
+
+// CancelOnDisconnect reports whether the API is to cancel orders if the connection is
+// lost, as far as its answers have told.
+func (s *Session) CancelOnDisconnect() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cancel.enabled(s.config.CancelOnDisconnect)
+}
+
+// UnexpectedClose says that the connection ends without a logout: the client has
+// vanished or closed it, was idle, failed its heartbeat, or is cut off. From then on
+// nothing of either side is forwarded.
+//
+// It returns the call to be sent to the upstream before the end, or nil if there is
+// none: no call is configured, orders are not to be cancelled, nobody has shown a
+// credential, or a logout is under way or done. FromServer tells when it is answered.
+// Only the first call of UnexpectedClose returns one.
+func (s *Session) UnexpectedClose() (call []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return nil
+	}
+	s.ended = true
+	s.release()
+	if s.loggedOut || s.loggingOut || s.config.UnexpectedCloseCall == "" || !s.cancel.enabled(s.config.CancelOnDisconnect) {
+		return nil
+	}
+	params := "{}"
+	if s.own == "" {
+		token := s.cancel.enabledBy
+		if token == "" {
+			token = s.cancel.presented
+		}
+		if token == "" {
+			return nil
+		}
+		params = `{"access_token":` + quote(string(token)) + `}`
+	}
+	id := quote(rand.Text()) // none that the client could have chosen
+	key := keyOf(jsontext.Value(id))
+	s.closeCall = &key
+	return []byte(`{"jsonrpc":"2.0","id":` + id + `,"method":` + quote(s.config.UnexpectedCloseCall) + `,"params":` + params + `}`)
+}
+
+// quote returns a JSON string. text is valid UTF-8: it was one, or is ASCII.
+func quote(text string) string {
+	quoted, _ := jsontext.AppendQuote(nil, text)
+	return string(quoted)
+}

@@ -1,0 +1,178 @@
+package jsonrpc
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"example.com/caddy-token-auth/dialect"
+)
+
+// Awaits reports whether a message of the upstream that begins now must be shown to
+// FromServer. One that begins while it reports false may be forwarded unread.
+func (s *Session) Awaits() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open) > 0 || s.beat.interval > 0 || s.ended || s.loggedOut
+}
+
+// FromServer takes note of a whole message of the upstream, text or binary, and decides
+// whether the client gets it: Forward, Drop, or Answer where the client gets another in
+// its place.
+//
+// A message that cannot be read is forwarded, unless a call that asks for tokens is
+// open: then it might hold some that nobody has recorded.
+func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
+	s.mu.Lock()
+	ended, closeCall := s.ended || s.loggedOut, s.closeCall
+	awaited := len(s.open) > 0 || s.beat.interval > 0 && bytes.Contains(message, []byte(testRequest))
+	asked := s.auth != nil
+	s.mu.Unlock()
+	if ended {
+		return Decision{Action: Drop, CallAnswered: closeCall != nil && isAnswer(message, *closeCall)}
+	}
+	if !awaited {
+		return Decision{Action: Forward}
+	}
+	payload, err := Parse(message)
+	if err != nil {
+		if asked {
+			return Decision{Action: Drop}
+		}
+		return Decision{Action: Forward}
+	}
+	withheld := make(map[int]refusal)
+	for i := range payload.Messages {
+		m := &payload.Messages[i]
+		asked := s.observe(m)
+		if asked == nil {
+			continue
+		}
+		if r := s.learn(ctx, asked, m); r.refused {
+			withheld[i] = r
+		}
+	}
+	switch {
+	case s.finished():
+		return Decision{Action: Drop}
+	case len(withheld) == 0:
+		return Decision{Action: Forward}
+	}
+	d := Decision{Action: Answer}
+	answers := make([][]byte, len(payload.Messages))
+	for i := range payload.Messages {
+		m := &payload.Messages[i]
+		answers[i] = m.raw
+		if r, found := withheld[i]; found {
+			answers[i] = s.answer(r, m.ID)
+			d.Refused = append(d.Refused, r.reason)
+		}
+	}
+	if d.Payload = answers[0]; payload.Batch {
+		d.Payload = array(answers)
+	}
+	return d
+}
+
+// isAnswer reports whether message is the answer to the call with this id.
+func isAnswer(message []byte, key idKey) bool {
+	payload, err := Parse(message)
+	if err != nil || payload.Batch {
+		return false
+	}
+	m := &payload.Messages[0]
+	return m.Kind == Response && m.identified() && keyOf(m.ID) == key
+}
+
+// observe takes note of one message. If it answers the open call that asks for tokens,
+// that call is returned, and is left to learn.
+func (s *Session) observe(m *Message) *openCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m.Kind == Notification && m.Method == "heartbeat" {
+		if kind, _ := m.stringParam("type"); kind == testRequest {
+			s.beat.tested(s.config.Now())
+		}
+		return nil
+	}
+	o := s.answered(m)
+	switch {
+	case o == nil:
+	case o == s.auth:
+		return o
+	case m.Failed():
+	case o.role == readsCancel:
+		if enabled, known := m.ResultMember("enabled"); known && (enabled.Kind() == 't' || enabled.Kind() == 'f') {
+			scope := m.stringResult("scope")
+			if scope == "" {
+				scope = o.scope
+			}
+			s.cancel.set(scope, enabled.Kind() == 't')
+		}
+	case !isOK(m.Result()):
+	case o.role == enablesCancel:
+		s.cancel.set(o.scope, true)
+		s.cancel.enabledBy = o.access
+	case o.role == disablesCancel:
+		s.cancel.set(o.scope, false)
+	case o.role == setsHeartbeat:
+		s.beat.set(max(o.interval, minHeartbeat))
+	case o.role == disablesHeartbeat:
+		s.beat.set(0)
+	}
+	return nil
+}
+
+// isOK reports whether a result is "ok", with which the API answers when there is
+// nothing else to tell.
+func isOK(result jsontext.Value) bool {
+	text, _ := stringOf(result)
+	return text == "ok"
+}
+
+// learn takes the tokens out of the answer to the open call that asked for them. They
+// become good for anything only after the Authorizer has recorded them. It returns a
+// refusal if the client must not get them.
+func (s *Session) learn(ctx context.Context, asked *openCall, m *Message) refusal {
+	grant := Grant{
+		Method:  asked.method,
+		Type:    asked.grantType,
+		Used:    asked.refresh,
+		Access:  Secret(m.stringResult("access_token")),
+		Refresh: Secret(m.stringResult("refresh_token")),
+		Scope:   m.stringResult("scope"),
+		SID:     m.stringResult("sid"),
+	}
+	granted := !m.Failed() && grant.Access != ""
+	var (
+		session string
+		err     error
+	)
+	if granted {
+		expiresIn, _ := m.ResultMember("expires_in")
+		grant.ExpiresIn = seconds(expiresIn)
+		session, err = s.config.Authorizer.Learned(ctx, grant)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	defer s.closeAuth()
+	if !granted {
+		return refusal{}
+	}
+	if asked.role == authenticates {
+		// For the upstream the connection is this grant's from now on. If that cannot
+		// stand, nothing may be called as this grant or as the one before.
+		s.own = ""
+	}
+	switch {
+	case err != nil || s.loggingOut || s.loggedOut || s.ended:
+		return refuse(dialect.Unavailable)
+	case !s.joined(session):
+		return refuse(dialect.RateLimited)
+	case asked.role == authenticates:
+		s.own = grant.Access
+	}
+	return refusal{}
+}

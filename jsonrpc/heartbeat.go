@@ -1,0 +1,54 @@
+package jsonrpc
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// minHeartbeat is the shortest interval that the API takes.
+	minHeartbeat = 10 * time.Second
+	// maxSeconds bounds what an answer may give as a number of seconds: a century.
+	maxSeconds = 100 * 365 * 24 * 60 * 60
+)
+
+// testRequest is the type of the heartbeat that the client must answer.
+const testRequest = "test_request"
+
+// heartbeat is what was agreed on about showing that the client is alive.
+type heartbeat struct {
+	interval time.Duration // 0 while there are no heartbeats
+	due      time.Time     // until when the client must answer; zero if it need not
+}
+
+// tested notes that the server has asked the client for a sign of life.
+func (h *heartbeat) tested(now time.Time) {
+	if h.interval > 0 && h.due.IsZero() {
+		h.due = now.Add(h.interval)
+	}
+}
+
+func (h *heartbeat) answered() { h.due = time.Time{} }
+
+// set begins heartbeats, or ends them if interval is 0.
+func (h *heartbeat) set(interval time.Duration) { *h = heartbeat{interval: interval} }
+
+// HeartbeatDue returns the time at which the client's heartbeat has failed, unless it
+// calls public/test before, and whether there is one: the server has asked for a sign
+// of life. The client has one interval for it.
+func (s *Session) HeartbeatDue() (due time.Time, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.beat.due, !s.beat.due.IsZero()
+}
+
+// seconds returns a number of seconds, or 0 if value is no sensible one.
+func seconds(value jsontext.Value) time.Duration {
+	number, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || !(number > 0) || number > maxSeconds {
+		return 0
+	}
+	return time.Duration(number * float64(time.Second))
+}

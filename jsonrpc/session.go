@@ -1,0 +1,139 @@
+package jsonrpc
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"example.com/caddy-token-auth/dialect"
+)
+
+const (
+	// DefaultMaxMessage is the default of Config.MaxMessage. The largest calls, mass
+	// quotes, have some ten thousand bytes.
+	DefaultMaxMessage = 64 << 10
+	// DefaultAnswerTimeout is the default of Config.AnswerTimeout.
+	DefaultAnswerTimeout = 10 * time.Second
+
+	// maxSessions is how many sessions may be begun on one connection. Deribit has 16
+	// for one API key.
+	maxSessions = 64
+)
+
+// Config is how a Session behaves.
+type Config struct {
+	// Authorizer knows the tokens. Required.
+	Authorizer Authorizer
+	// Dialect has the answers to calls that are refused. Required.
+	Dialect dialect.Dialect
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+	// MaxMessage is how many bytes a message of the client may have.
+	MaxMessage int
+	// AnswerTimeout is how long calls wait for the answer to an earlier one that
+	// decides about them, such as public/auth.
+	AnswerTimeout time.Duration
+	// ForwardLogout passes private/logout on to the upstream too.
+	ForwardLogout bool
+	// CancelOnDisconnect is whether orders are cancelled when a connection is lost of
+	// which nothing else is known: the default of the accounts.
+	CancelOnDisconnect bool
+	// UnexpectedCloseCall is the method that UnexpectedClose calls, for an upstream
+	// that does not cancel orders by itself; "" for one that does.
+	UnexpectedCloseCall string
+}
+
+// Session follows one connection. FromClient must not be called concurrently with
+// itself, nor FromServer with itself; beyond that, all methods are safe for concurrent
+// use.
+type Session struct {
+	config Config
+
+	mu       sync.Mutex // guards all below; not held while the Authorizer is asked
+	open     map[idKey]*openCall
+	auth     *openCall // the one among them that asks for tokens, or nil
+	own      Secret    // the access token of the connection itself, or ""
+	sessions []string
+	cancel   cancelOnDisconnect
+	beat     heartbeat
+	// loggingOut says that a logout is being recorded, loggedOut that it has been.
+	loggingOut, loggedOut bool
+	// ended says that the connection ends in another way; then closeCall is the id of
+	// the last call to the upstream, or nil.
+	ended     bool
+	closeCall *idKey
+}
+
+// NewSession returns the session of a connection that has just been opened.
+func NewSession(config Config) (*Session, error) {
+	if config.Authorizer == nil || config.Dialect == nil {
+		return nil, errors.New("JSON-RPC session: an authorizer and a dialect are required")
+	}
+	if method := config.UnexpectedCloseCall; method != "" && !knownForm(method) {
+		return nil, fmt.Errorf("JSON-RPC session: %q cannot be called", method)
+	}
+	if config.MaxMessage < 0 || config.AnswerTimeout < 0 {
+		return nil, errors.New("JSON-RPC session: a limit is negative")
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.MaxMessage == 0 {
+		config.MaxMessage = DefaultMaxMessage
+	}
+	if config.AnswerTimeout == 0 {
+		config.AnswerTimeout = DefaultAnswerTimeout
+	}
+	return &Session{config: config, open: make(map[idKey]*openCall)}, nil
+}
+
+// TooLarge is the decision on a message of the client that exceeds MaxMessage, for a
+// caller that has not read it to its end.
+func (s *Session) TooLarge() Decision {
+	r := refuse(dialect.RequestTooLarge)
+	return Decision{
+		Action: Close, Code: CloseTooLarge, Reason: "message too large",
+		Payload: s.answer(r, nil), Refused: []dialect.Reason{r.reason},
+	}
+}
+
+// LoggedOut reports whether the client has left by a logout: the upstream is to see a
+// normal close.
+func (s *Session) LoggedOut() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loggingOut || s.loggedOut
+}
+
+// finished reports whether nothing is forwarded any more.
+func (s *Session) finished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loggedOut || s.ended
+}
+
+// release lets what waits for an answer look again. s.mu is held.
+func (s *Session) release() {
+	for _, c := range s.open {
+		c.settle()
+	}
+}
+
+// joined notes the name of a session, and reports whether there was room for it. s.mu
+// is held.
+func (s *Session) joined(name string) bool {
+	if slices.Contains(s.sessions, name) {
+		return true
+	}
+	if len(s.sessions) == maxSessions {
+		return false
+	}
+	s.sessions = append(s.sessions, name)
+	return true
+}
+
+// Format writes nothing of the session's tokens, whatever the verb.
+func (s *Session) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "JSON-RPC session") }
