@@ -1,13 +1,11 @@
 package caddymodule
 
 import (
-	"io/fs"
-	"os"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
+
+	"example.com/caddy-token-auth/internal/filewatch"
 )
 
 // AllowIPs says from which addresses clients may call.
@@ -20,11 +18,6 @@ type AllowIPs struct {
 	// client and one or more ranges, separated by white space; # begins a comment.
 	Files []string `json:"files,omitempty"`
 }
-
-// allowFileInterval is how often the files of an allow-list are looked at. They are
-// polled because a mounted ConfigMap changes by renaming a directory, of which
-// watching the file does not tell.
-const allowFileInterval = time.Second
 
 // allowLists is the present allow-list of a handler, kept up to date with its files.
 type allowLists struct {
@@ -48,13 +41,11 @@ func newAllowLists(config *AllowIPs, log *zap.Logger) (*allowLists, error) {
 		return nil, err
 	}
 	a.files = config.Files
-	states := a.stat()
+	read := a.stat()
 	if err := a.load(); err != nil {
 		return nil, err
 	}
-	if len(a.files) > 0 {
-		a.watch(states)
-	}
+	a.stop = filewatch.Watch(read, func(before, now filewatch.State) { a.reload(before, now) })
 	return a, nil
 }
 
@@ -87,58 +78,12 @@ func (a *allowLists) load() error {
 	return nil
 }
 
-// fileState changes whenever a file is written or replaced.
-type fileState struct {
-	info fs.FileInfo // nil if the file is not there
-}
+func (a *allowLists) stat() filewatch.State { return filewatch.Stat(a.files...) }
 
-func (s fileState) same(other fileState) bool {
-	if s.info == nil || other.info == nil {
-		return s.info == nil && other.info == nil
-	}
-	return os.SameFile(s.info, other.info) && s.info.Size() == other.info.Size() && s.info.ModTime().Equal(other.info.ModTime())
-}
-
-func (a *allowLists) stat() []fileState {
-	states := make([]fileState, len(a.files))
-	for i, name := range a.files {
-		if info, err := os.Stat(name); err == nil {
-			states[i].info = info
-		}
-	}
-	return states
-}
-
-// watch reads the files again whenever one of them has changed from states. A file
-// that cannot be read leaves the last good list in force.
-func (a *allowLists) watch(states []fileState) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(allowFileInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-ticker.C:
-				now := a.stat()
-				if a.reload(states, now) {
-					states = now
-				}
-			}
-		}
-	}()
-	a.stop = sync.OnceFunc(func() { close(done); <-ended })
-}
-
-// reload reads the files again if any has changed, and reports whether it did.
-func (a *allowLists) reload(before, now []fileState) bool {
-	changed := false
-	for i := range now {
-		changed = changed || !now[i].same(before[i])
-	}
-	if !changed {
+// reload reads the files again if any has changed, and reports whether it did. Files that
+// cannot be read leave the last good list in force.
+func (a *allowLists) reload(before, now filewatch.State) bool {
+	if now.Same(before) {
 		return false
 	}
 	if err := a.load(); err != nil {

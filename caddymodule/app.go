@@ -33,11 +33,20 @@ type App struct {
 	// logout of a client or session is remembered for as long, and a token that
 	// was issued longer ago is refused. Default: 7d.
 	MaxTokenLifetime caddy.Duration `json:"max_token_lifetime,omitempty"`
+	// DigestKey is the key of the digests by which opaque tokens and API keys are known:
+	// at least 32 bytes, the same on all replicas and for good. With the prefix "base64:"
+	// it is decoded first; placeholders are replaced. Default: with the local store,
+	// one that is made and kept beside it.
+	DigestKey string `json:"digest_key,omitempty"`
 
 	ctx    caddy.Context
 	log    *zap.Logger
 	store  StoreModule
 	shared *sharedList // nil until acquired
+	// ownDigests are those of DigestKey, nil if there is none.
+	ownDigests *digests
+	// lifetime is the greatest that a preset needs where none is configured.
+	lifetime time.Duration
 
 	// implicitRealm holds the fingerprints of the keys of each handler that named
 	// neither a realm nor an issuer.
@@ -74,6 +83,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 	case a.MaxTokenLifetime != 0 && time.Duration(a.MaxTokenLifetime) < time.Second:
 		return fmt.Errorf("token_auth: max_token_lifetime %s: want at least 1s", time.Duration(a.MaxTokenLifetime))
 	}
+	if err := a.provisionDigests(); err != nil {
+		return err
+	}
+	if err := registerMetrics(ctx); err != nil {
+		return fmt.Errorf("token_auth: register metrics: %w", err)
+	}
 	if a.StoreRaw == nil {
 		a.StoreRaw = json.RawMessage(`{"module":"local"}`)
 	}
@@ -108,12 +123,32 @@ func (a *App) open() error {
 	return nil
 }
 
-// maxAge is how long ago a token may have been issued. The list refuses by age too, but
-// its limit may be that of another configuration, which was longer.
-func (a *App) maxAge() time.Duration { return revocation.MaxAge(time.Duration(a.MaxTokenLifetime)) }
+// maxAge is how long ago a token may have been issued, for an API whose tokens live as long
+// as lifetime by its documentation, 0 if that says nothing. A configured lifetime counts
+// for all APIs. The list refuses by age too, but its limit may be that of another
+// API, or of another configuration, which was longer.
+func (a *App) maxAge(lifetime time.Duration) time.Duration {
+	if a.MaxTokenLifetime != 0 {
+		lifetime = time.Duration(a.MaxTokenLifetime)
+	}
+	a.lifetime = max(a.lifetime, lifetime)
+	return revocation.MaxAge(lifetime)
+}
 
 func (a *App) options() revocation.Options {
-	return revocation.Options{CacheSize: a.CacheSize, MaxTokenLifetime: time.Duration(a.MaxTokenLifetime)}
+	lifetime := time.Duration(a.MaxTokenLifetime)
+	if lifetime == 0 {
+		lifetime = max(a.lifetime, revocation.DefaultMaxTokenLifetime)
+	}
+	return revocation.Options{CacheSize: a.CacheSize, MaxTokenLifetime: lifetime}
+}
+
+// cacheSize is how many tokens each handler remembers.
+func (a *App) cacheSize() int {
+	if a.CacheSize == 0 {
+		return token.DefaultCacheSize
+	}
+	return a.CacheSize
 }
 
 // Start implements caddy.App. It opens the list at the first start, and applies the

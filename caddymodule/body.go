@@ -18,28 +18,44 @@ import (
 const maxRequestBody = 64 << 10
 
 var (
-	errBodyTooLarge = fmt.Errorf("request body larger than %d bytes", maxRequestBody)
-	errNotJSON      = errors.New("request body is not JSON in UTF-8")
+	errBodyTooLarge = errors.New("request body larger than what is read")
+	errNotJSON      = errors.New("request body is not of a kind that is read here, in UTF-8 and without compression")
+	errNotForm      = errors.New("request body is not a form")
 
 	errNotStrictJSON = errors.New("not one strict JSON value")
 )
 
-// readBody reads the whole body of r, which must be JSON and not compressed, and
-// puts it back. A body that another party could read differently is refused: an
-// upstream that parses forms would see another token in it than we do.
+// bodyKind returns inJSON or inForm. A body of another kind, or that another party could
+// take for one, is an error: an upstream would see another token in it than we do.
+// Without a Content-Type it is JSON.
+func bodyKind(r *http.Request) (string, error) {
+	if len(r.Header["Content-Encoding"]) > 0 || len(r.Header["Content-Type"]) > 1 {
+		return "", errNotJSON
+	}
+	contentType := r.Header.Get("Content-Type")
+	if contentType == "" {
+		return inJSON, nil
+	}
+	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	charset, hasCharset := parameters["charset"]
+	switch {
+	case err != nil, hasCharset && !strings.EqualFold(charset, "utf-8"):
+		return "", errNotJSON
+	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"):
+		return inJSON, nil
+	case mediaType == "application/x-www-form-urlencoded":
+		return inForm, nil
+	}
+	return "", errNotJSON
+}
+
+// readBody reads the whole body of r, at most maxRequestBody bytes, and puts it back.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if contentType := r.Header.Get("Content-Type"); contentType != "" || len(r.Header["Content-Type"]) > 1 {
-		mediaType, parameters, err := mime.ParseMediaType(contentType)
-		charset, hasCharset := parameters["charset"]
-		if err != nil || len(r.Header["Content-Type"]) > 1 || hasCharset && !strings.EqualFold(charset, "utf-8") ||
-			(mediaType != "application/json" && !strings.HasSuffix(mediaType, "+json")) {
-			return nil, errNotJSON
-		}
-	}
-	if len(r.Header["Content-Encoding"]) > 0 {
-		return nil, errNotJSON
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBody))
+	return readBodyUpTo(w, r, maxRequestBody)
+}
+
+func readBodyUpTo(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 	if err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, errBodyTooLarge
@@ -51,6 +67,14 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	r.TransferEncoding = nil
 	r.Header.Del("Transfer-Encoding")
 	return body, nil
+}
+
+// readJSON is readBody for a body that must be JSON.
+func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if kind, err := bodyKind(r); err != nil || kind != inJSON {
+		return nil, errNotJSON
+	}
+	return readBody(w, r)
 }
 
 // jsonPath is a path of object member names, written with dots: data.access_token.
@@ -73,14 +97,32 @@ const maxJSONDepth = 64
 var errAmbiguous = errors.New("a member's name occurs twice or in another spelling")
 
 // find returns the string at path in a JSON document, or the text of an integer;
-// "" if there is none. The whole document must be valid (RFC 8259), with no
+// "" if there is none, or something else. The whole document must be valid (RFC 8259), with no
 // duplicate names. Along the path there must also be no name that differs in case
 // alone, since some parsers do not tell them apart.
 func (path jsonPath) find(document []byte) (string, error) {
+	value, err := path.findValue(document)
+	if err != nil || value.Kind() == 't' || value.Kind() == 'f' {
+		return "", err
+	}
+	return scalarText(value)
+}
+
+// findScalar is find, but for true and false, which it returns too.
+func (path jsonPath) findScalar(document []byte) (string, error) {
+	value, err := path.findValue(document)
+	if err != nil {
+		return "", err
+	}
+	return scalarText(value)
+}
+
+// findValue returns the value at path, or nil if there is none.
+func (path jsonPath) findValue(document []byte) (jsontext.Value, error) {
 	d := jsontext.NewDecoder(bytes.NewReader(document))
 	value, err := path.findIn(d)
 	if errors.Is(err, errAmbiguous) {
-		return "", err
+		return nil, err
 	}
 	if err == nil {
 		if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
@@ -88,40 +130,40 @@ func (path jsonPath) find(document []byte) (string, error) {
 		}
 	}
 	// The errors of the decoder quote the document.
-	return "", fmt.Errorf("%w, at byte %d", errNotStrictJSON, d.InputOffset())
+	return nil, fmt.Errorf("%w, at byte %d", errNotStrictJSON, d.InputOffset())
 }
 
 // findIn reads one value from d and returns what is at path within it.
-func (path jsonPath) findIn(d *jsontext.Decoder) (string, error) {
+func (path jsonPath) findIn(d *jsontext.Decoder) (jsontext.Value, error) {
 	if d.StackDepth() > maxJSONDepth {
-		return "", errors.New("JSON nested too deeply")
+		return nil, errors.New("JSON nested too deeply")
 	}
 	if len(path) == 0 || d.PeekKind() != '{' {
 		value, err := d.ReadValue()
 		if err != nil || len(path) > 0 {
-			return "", err
+			return nil, err
 		}
-		return scalarText(value)
+		return value.Clone(), nil
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return "", err
+		return nil, err
 	}
-	found := ""
+	var found jsontext.Value
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		switch member := name.String(); {
 		case member == path[0]:
 			if found, err = path[1:].findIn(d); err != nil {
-				return "", err
+				return nil, err
 			}
 		case strings.EqualFold(member, path[0]):
-			return "", errAmbiguous
+			return nil, errAmbiguous
 		default:
 			if err := d.SkipValue(); err != nil {
-				return "", err
+				return nil, err
 			}
 		}
 	}
@@ -129,7 +171,8 @@ func (path jsonPath) findIn(d *jsontext.Decoder) (string, error) {
 	return found, err
 }
 
-// scalarText returns a JSON string's content or an integer's text, and "" for anything else.
+// scalarText returns a JSON string's content, an integer's text, "true" or "false", and ""
+// for anything else.
 func scalarText(value jsontext.Value) (string, error) {
 	switch value.Kind() {
 	case '"':
@@ -139,6 +182,8 @@ func scalarText(value jsontext.Value) (string, error) {
 		if bytes.ContainsAny(value, ".eE") {
 			return "", nil
 		}
+		return string(value), nil
+	case 't', 'f':
 		return string(value), nil
 	default:
 		return "", nil

@@ -82,7 +82,7 @@ func TestReadBodyRefusesWhatAnUpstreamCouldReadDifferently(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/auth/refresh", strings.NewReader(body))
 			r.Header = tt.header
-			got, err := readBody(httptest.NewRecorder(), r)
+			got, err := readJSON(httptest.NewRecorder(), r)
 			if (err == nil) != tt.ok {
 				t.Fatalf("got %v", err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token/apikey"
 )
 
 func init() {
@@ -45,21 +46,50 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		iat_leeway       <duration>
 //		realm            <name>
 //		from             header Authorization Bearer | header <name> | cookie <name> | query <name>
+//		pass_schemes     <scheme>...
+//		opaque           pass|known
+//		opaque introspect <url> {
+//			client_id     <id>
+//			client_secret <secret>
+//			client_auth   client_secret_basic|client_secret_post
+//			bearer        <token>
+//			timeout       <duration>
+//			cache         <duration>
+//			allow_http
+//		}
+//		api_key [<header>] {
+//			key            <name> <hash>
+//			file           <path>...
+//			session_header <header>
+//			session_cookie <cookie>
+//		}
 //		client_claim     <claim>
 //		session_claim    <claim>
 //
-//		login <path> {
-//			access  <json path>
-//			refresh <json path>
-//			client  <json path>
+//		login [<path>] {
+//			methods         <method>...
+//			access          <json path>
+//			refresh         <json path>
+//			client          <json path>
+//			session         <json path>
+//			access_expires  <json path>
+//			refresh_expires <json path>
 //		}
-//		refresh <path> {
-//			token  <json path>
+//		refresh [<path>] {
+//			token  [json|form|query|cookie] <name>
 //			rotate on|off
+//			grace  <duration>
 //		}
-//		logout <path> {
-//			scope client|session|token
+//		logout [<path>] {
+//			methods    <method>...
+//			scope      client|session|token
+//			scope_when query|json|header <name>=<value> client|session|token
+//			token      [json|form|query|cookie] <name>
+//			accept_expired
+//			forward
 //		}
+//		reset            <path>
+//		jsonrpc          <path>
 //		public           <path>...
 //		cors_preflight   pass|check
 //
@@ -69,6 +99,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			<reason> <status> <body> [<content type>]
 //		}
 //		forward_identity <header> <claim>...
+//		dry_run
 //	}
 //
 // Options that take several values may be repeated; the others may not.
@@ -102,8 +133,14 @@ func (h *Handler) checkOption(option string) error {
 	case "api":
 		err = checkPreset(h.API)
 	case "login":
+		if _, err = newMethods(h.Login.Methods); err != nil {
+			return err
+		}
 		err = checkEndpoint(h.Login.Path)
 	case "refresh":
+		if _, err = boundedGrace(h.Refresh.Grace); err != nil {
+			return err
+		}
 		err = checkEndpoint(h.Refresh.Path)
 	case "logout":
 		if h.Logout.Scope != "" {
@@ -111,7 +148,21 @@ func (h *Handler) checkOption(option string) error {
 				return err
 			}
 		}
+		if _, err = newMethods(h.Logout.Methods); err != nil {
+			return err
+		}
 		err = checkEndpoint(h.Logout.Path)
+	case "reset":
+		_, err = newPrefix(h.Reset.Path)
+	case "jsonrpc":
+		_, err = newRPCPaths(h.JSONRPC)
+	case "pass_schemes":
+		err = new(sources).pass(h.PassSchemes)
+	case "api_key":
+		_, err = newAPIKeySource(h.APIKey)
+		if err == nil {
+			_, err = apikey.NewKeys(h.APIKey.Keys)
+		}
 	case "public":
 		_, err = newPublicPaths(h.Public)
 	case "cors_preflight":
@@ -119,7 +170,7 @@ func (h *Handler) checkOption(option string) error {
 	case "allow_ips":
 		_, err = newAllowList(h.AllowIPs.Clients)
 	case "responses":
-		_, err = newDialect(h.effective().format, h.ResponseRules)
+		_, err = newDialect(h.effective().Responses, h.ResponseRules)
 	case "from":
 		_, err = newSources(h.From)
 	case "forward_identity":
@@ -140,28 +191,24 @@ func checkEndpoint(path string) error {
 var repeatable = map[string]bool{
 	"secret": true, "public_key": true, "algorithms": true, "issuer": true, "audience": true,
 	"public": true, "allow_ips": true, "forward_identity": true, "from": true, "jwks": true,
+	"pass_schemes": true,
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
-	values := map[string]*[]string{
+	lists := map[string]*[]string{
 		"secret": &h.Secrets, "public_key": &h.PublicKeys, "algorithms": &h.Algorithms,
-		"issuer": &h.Issuers, "audience": &h.Audiences, "public": &h.Public,
+		"issuer": &h.Issuers, "audience": &h.Audiences, "public": &h.Public, "pass_schemes": &h.PassSchemes,
 	}
-	texts := map[string]*string{
+	single := map[string]*string{
 		"api": &h.API, "realm": &h.Realm, "client_claim": &h.ClientClaim, "session_claim": &h.SessionClaim,
 		"cors_preflight": &h.CORSPreflight,
 	}
 	durations := map[string]**caddy.Duration{"leeway": &h.Leeway, "iat_leeway": &h.IATLeeway}
 
-	if to, ok := values[option]; ok {
-		args := d.RemainingArgs()
-		if len(args) == 0 {
-			return d.ArgErr()
-		}
-		*to = append(*to, args...)
-		return noBlock(d)
+	if to, ok := lists[option]; ok {
+		return texts(to)(d)
 	}
-	if to, ok := texts[option]; ok {
+	if to, ok := single[option]; ok {
 		var err error
 		*to, err = oneArg(d)
 		return err
@@ -182,15 +229,23 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "jwks":
 		return h.unmarshalKeySet(d)
 	case "login":
-		h.Login = new(Login)
-		return unmarshalEndpoint(d, &h.Login.Path, map[string]*string{
-			"access": &h.Login.Access, "refresh": &h.Login.Refresh, "client": &h.Login.Client,
-		})
+		return h.unmarshalLogin(d)
 	case "refresh":
 		return h.unmarshalRefresh(d)
 	case "logout":
-		h.Logout = new(Logout)
-		return unmarshalEndpoint(d, &h.Logout.Path, map[string]*string{"scope": &h.Logout.Scope})
+		return h.unmarshalLogout(d)
+	case "opaque":
+		return h.unmarshalOpaque(d)
+	case "api_key":
+		return h.unmarshalAPIKey(d)
+	case "reset":
+		h.Reset = new(Reset)
+		return text(&h.Reset.Path)(d)
+	case "jsonrpc":
+		h.JSONRPC = new(JSONRPC)
+		return text(&h.JSONRPC.Path)(d)
+	case "dry_run":
+		return flag(&h.DryRun)(d)
 	case "allow_ips":
 		return h.unmarshalAllowIPs(d)
 	case "responses":
@@ -218,52 +273,6 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	}
 }
 
-// unmarshalEndpoint reads a path and a block of single values. The path may be left
-// out where a preset has it.
-func unmarshalEndpoint(d *caddyfile.Dispenser, path *string, options map[string]*string) error {
-	if d.NextArg() {
-		*path = d.Val()
-	}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		name := d.Val()
-		to, ok := options[name]
-		switch {
-		case !ok:
-			return d.Errf("unknown option %q", name)
-		case *to != "":
-			return d.Errf("%s is given twice", name)
-		}
-		var err error
-		if *to, err = oneArg(d); err != nil {
-			return err
-		}
-		if *to == "" {
-			return d.Errf("%s is empty", name)
-		}
-	}
-	return nil
-}
-
-func (h *Handler) unmarshalRefresh(d *caddyfile.Dispenser) error {
-	h.Refresh = new(Refresh)
-	var rotate string
-	err := unmarshalEndpoint(d, &h.Refresh.Path, map[string]*string{"token": &h.Refresh.Token, "rotate": &rotate})
-	if err != nil {
-		return err
-	}
-	switch rotate {
-	case "":
-	case "on", "off":
-		h.Refresh.Rotate = new(rotate == "on")
-	default:
-		return d.Errf("rotate %q: want on or off", rotate)
-	}
-	return nil
-}
-
 func (h *Handler) unmarshalResponses(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		h.Responses = d.Val()
@@ -286,7 +295,7 @@ func (h *Handler) unmarshalResponses(d *caddyfile.Dispenser) error {
 			rule.ContentType = args[2]
 		}
 		// Here, so that the error names the line.
-		if _, err := newDialect(h.effective().format, append(h.ResponseRules, rule)); err != nil {
+		if _, err := newDialect(h.effective().Responses, append(h.ResponseRules, rule)); err != nil {
 			return d.WrapErr(err)
 		}
 		h.ResponseRules = append(h.ResponseRules, rule)

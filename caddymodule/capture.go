@@ -2,8 +2,13 @@ package caddymodule
 
 import (
 	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"fmt"
+	"io"
 	"maps"
 	"net/http"
+	"strings"
 )
 
 // maxAnswerBody bounds the answers that are held back until what they issue has
@@ -59,4 +64,39 @@ func (c *capture) release(w http.ResponseWriter) error {
 	}
 	_, err := w.Write(c.body.Bytes()) //nolint:gosec // the upstream's own answer, as it came
 	return err
+}
+
+// plainBody returns the body without its content encoding, at most maxAnswerBody bytes: an
+// upstream may compress unasked.
+func (c *capture) plainBody() ([]byte, error) {
+	encodings := c.header["Content-Encoding"]
+	if len(encodings) == 0 {
+		return c.body.Bytes(), nil
+	}
+	var from io.ReadCloser
+	var err error
+	switch encoding := strings.ToLower(strings.TrimSpace(encodings[0])); {
+	case len(encodings) > 1:
+		return nil, errEncoding
+	case encoding == "identity":
+		return c.body.Bytes(), nil
+	case encoding == "gzip", encoding == "x-gzip":
+		from, err = gzip.NewReader(bytes.NewReader(c.body.Bytes()))
+	case encoding == "deflate": // RFC 9110 §8.4.1.2: the zlib format
+		from, err = zlib.NewReader(bytes.NewReader(c.body.Bytes()))
+	default:
+		return nil, errEncoding
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decompress the answer: %w", err)
+	}
+	defer from.Close()
+	body, err := io.ReadAll(io.LimitReader(from, maxAnswerBody+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("decompress the answer: %w", err)
+	case len(body) > maxAnswerBody:
+		return nil, errAnswerTooLarge
+	}
+	return body, nil
 }

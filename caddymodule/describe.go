@@ -5,14 +5,29 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"example.com/caddy-token-auth/dialect"
 )
 
+// idVar is the variable of a request that has its JSON-RPC id.
+const idVar = "token_auth.jsonrpc_id"
+
+// remember keeps what an answer to r may need and what is gone once r was forwarded.
+func (h *Handler) remember(w http.ResponseWriter, r *http.Request) {
+	if h.remembersID && caddyhttp.GetVar(r.Context(), idVar) == nil {
+		caddyhttp.SetVar(r.Context(), idVar, requestID(w, r))
+	}
+}
+
 // describe tells a dialect of r what it asks for. Most ask for nothing.
-func describe(w http.ResponseWriter, r *http.Request) dialect.Request {
+func (h *Handler) describe(w http.ResponseWriter, r *http.Request) dialect.Request {
 	return dialect.Request{
-		ID: func() json.RawMessage { return requestID(w, r) },
+		ID: func() json.RawMessage {
+			h.remember(w, r)
+			id, _ := caddyhttp.GetVar(r.Context(), idVar).(json.RawMessage)
+			return id
+		},
 		Value: func(name string) (string, bool) {
 			repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 			if !ok {
@@ -28,7 +43,7 @@ func describe(w http.ResponseWriter, r *http.Request) dialect.Request {
 // body, otherwise in the query. The body is bounded, and put back.
 func requestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
 	if r.Method == http.MethodPost {
-		body, err := readBody(w, r)
+		body, err := readJSON(w, r)
 		if err != nil {
 			return json.RawMessage("null") // it may have one, and nobody knows
 		}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
-
-	"example.com/caddy-token-auth/token"
 )
 
 // ForwardIdentity names a request header that tells the upstream who is calling.
@@ -71,12 +69,18 @@ func (f forwarder) clean(r *http.Request) {
 			delete(r.Header, name)
 		}
 	}
-	// The trailer arrives with the end of the body, after this. Without the map that
-	// the server has announced, it stays with the server's own copy of the request.
-	r.Trailer = nil
-	delete(r.Header, "Trailer")
 	if len(r.Header["Connection"]) > 0 {
 		removeConnectionTokens(r.Header, f.has)
+	}
+}
+
+// dropTrailer keeps header fields that arrive with the end of the body, after everything
+// was judged, from the upstream. Without the map that the server has announced them in,
+// they stay with the server's own copy of the request.
+func dropTrailer(r *http.Request) {
+	if r.Trailer != nil {
+		r.Trailer = nil
+		delete(r.Header, "Trailer")
 	}
 }
 
@@ -89,12 +93,12 @@ func (f forwarder) has(name string) bool {
 	return false
 }
 
-// set adds the identity headers of a verified token. A claim that a header field
+// set adds the identity headers of a caller. A claim that a header field
 // cannot carry is left out.
-func (f forwarder) set(r *http.Request, t *token.Token) {
+func (f forwarder) set(r *http.Request, c *caller) {
 	for i := range f.headers {
 		for _, claim := range f.headers[i].claims {
-			value, ok := t.Claim(claim)
+			value, ok := c.claim(claim)
 			if ok && httpguts.ValidHeaderFieldValue(value) {
 				r.Header[f.headers[i].name] = []string{value}
 				break
@@ -128,9 +132,9 @@ func foldHeaderByte(c byte) byte {
 	}
 }
 
-// claimPlaceholders gives the claims of t as {http.auth.user.<claim>} and its
+// claimPlaceholders gives the claims of a caller as {http.auth.user.<claim>} and its
 // client as {http.auth.user.id}, read only when they are used.
-func claimPlaceholders(t *token.Token) func(key string) (any, bool) {
+func claimPlaceholders(c caller) func(key string) (any, bool) {
 	return func(key string) (any, bool) {
 		if key == placeholderVerdict {
 			return verdictLive, true
@@ -140,9 +144,9 @@ func claimPlaceholders(t *token.Token) func(key string) (any, bool) {
 			return nil, false
 		}
 		if claim == "id" {
-			return t.Identity().Client(), true
+			return c.client(), true
 		}
-		return t.Claim(claim)
+		return c.claim(claim)
 	}
 }
 

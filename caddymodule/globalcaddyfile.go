@@ -19,6 +19,7 @@ func init() {
 //		store              <module> [<args...>]
 //		cache_size         <verdicts>
 //		max_token_lifetime <duration>
+//		digest_key         <key>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, previous any) (any, error) {
 	d.Next() // token_auth
@@ -76,8 +77,12 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 			return d.Errf("max_token_lifetime %q: want a duration above zero, such as 7d", text)
 		}
 		a.MaxTokenLifetime = caddy.Duration(lifetime)
+	case "digest_key":
+		var err error
+		a.DigestKey, err = oneArg(d)
+		return err
 	default:
-		return d.Errf("unknown option %q of token_auth: want store, cache_size or max_token_lifetime", option)
+		return d.Errf("unknown option %q of token_auth: want store, cache_size, max_token_lifetime or digest_key", option)
 	}
 	return nil
 }

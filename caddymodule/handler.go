@@ -1,8 +1,10 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -29,7 +31,8 @@ func init() {
 // Paths are those of the request as it arrived, before any rewrite.
 type Handler struct {
 	// API is the name of a preset: the paths, claims, scope and formats of a
-	// documented API. Every other field overrides it. Known: octopus_cards.
+	// documented API. Every other field overrides it. Known: deribit, ecgrid, oauth
+	// and octopus_cards.
 	API string `json:"api,omitempty"`
 
 	// Secrets are the keys of HS256, HS384 and HS512, at least 32 bytes each. With
@@ -59,6 +62,13 @@ type Handler struct {
 	// From are the places where a request may carry its token; it must not carry two
 	// different ones. Default: the header Authorization with the scheme Bearer.
 	From []Source `json:"from,omitempty"`
+	// PassSchemes are authentication schemes of the header Authorization that are
+	// forwarded for the API to judge, such as Basic. Nothing can revoke what they carry.
+	PassSchemes []string `json:"pass_schemes,omitempty"`
+	// Opaque says how tokens are judged that are not JWTs. Default: none is taken.
+	Opaque *Opaque `json:"opaque,omitempty"`
+	// APIKey takes API keys besides tokens.
+	APIKey *APIKey `json:"api_key,omitempty"`
 	// Realm separates the clients, sessions and tokens of this API from those of
 	// others that share the list. Default: the token's iss where Issuers is set,
 	// otherwise the empty realm, which only handlers with a common key may share.
@@ -74,6 +84,10 @@ type Handler struct {
 	Refresh *Refresh `json:"refresh,omitempty"`
 	// Logout is the call that is answered here.
 	Logout *Logout `json:"logout,omitempty"`
+	// Reset is the call that ends all sessions of another client.
+	Reset *Reset `json:"reset,omitempty"`
+	// JSONRPC is where the API takes JSON-RPC over HTTP.
+	JSONRPC *JSONRPC `json:"jsonrpc,omitempty"`
 	// Public are the paths that need no credential: exact, or everything below one
 	// with "/*" at the end.
 	Public []string `json:"public,omitempty"`
@@ -90,23 +104,42 @@ type Handler struct {
 	ResponseRules []dialect.Rule `json:"response_rules,omitempty"`
 	// ForwardIdentity are the headers that tell the upstream who is calling.
 	ForwardIdentity []ForwardIdentity `json:"forward_identity,omitempty"`
+	// DryRun decides, logs and counts, but lets every request through. Logouts are
+	// recorded, and forwarded.
+	DryRun bool `json:"dry_run,omitempty"`
+
+	// lifetime is how long the tokens of a preset live.
+	lifetime time.Duration
 
 	app      *App
 	log      *zap.Logger
 	refusals *zap.Logger // sampled
 	keySets  heldKeySets
-	verifier *token.Verifier
+	verifier *token.Verifier // nil: no JWT is taken as one
+	opaque   *opaqueTokens   // nil: no other token is taken
+	apiKeys  *apiKeys        // nil: no API key is taken
 	dialect  dialect.Dialect
 	sources  sources
 	forward  forwarder
 	allowed  *allowLists
+	unproven *unprovenLimit
 
-	login, logout, refreshAt endpoint
-	paths                    answerPaths
-	refreshField             jsonPath
-	logoutScope              revocation.Scope
-	public                   publicPaths
-	passPreflight            bool
+	login, logout, refreshAt    endpoint
+	loginMethods, logoutMethods methods
+	reset                       prefix
+	rpc                         *rpcPaths // nil: none
+	issue                       answerPaths
+	refreshToken, logoutToken   tokenPlaces
+	rotates                     bool
+	rotateGrace                 time.Duration
+	logoutScope                 revocation.Scope
+	scopeRules                  scopeRules
+	acceptExpired               bool
+	forwardLogout               bool
+	public                      publicPaths
+	passPreflight               bool
+	remembersID                 bool
+	dryRun                      bool
 }
 
 // CaddyModule implements caddy.Module.
@@ -119,6 +152,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	dropTrailer(r)
 	h.forward.clean(r)
 	if !checkUpgrade(r) {
 		return h.refuse(w, r, &refusal{reason: dialect.UpgradeRefused})
@@ -127,27 +161,43 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.sources.remove(r)
 		return h.pass(w, r, next)
 	}
-	switch p := parsePath(requestURL(r)); {
+	p := parsePath(requestURL(r))
+	switch {
 	case h.logout.mayBe(p):
-		return h.serveLogout(w, r)
+		return h.serveLogout(w, r, next)
 	case h.refreshAt.mayBe(p):
 		return h.serveRefresh(w, r, next)
-	case h.login.is(p) && r.Method == http.MethodPost:
+	case h.login.is(p) && h.loginMethods.has(r.Method):
 		return h.serveLogin(w, r, next)
+	case h.rpc.include(p):
+		return h.serveRPC(w, r, next, p)
 	case h.public.include(p):
 		return h.pass(w, r, next)
 	}
-	t, refused := h.authorize(r)
-	if refused != nil {
-		return h.refuse(w, r, refused)
+	if client, ok := h.reset.rest(p); ok && r.Method == http.MethodPost {
+		return h.serveReset(w, r, next, client)
 	}
-	h.admit(r, t)
+	c, refused := h.authorize(r)
+	if refused != nil {
+		return h.refuseOr(w, r, refused, next)
+	}
+	return h.proceed(w, r, next, &c)
+}
+
+// proceed forwards a request whose credential was found good.
+func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
+	decisions.allowed.Inc()
+	h.admit(r, c)
+	if c.session != nil {
+		w = h.apiKeys.nameSession(w, r, c)
+	}
 	return next.ServeHTTP(w, r)
 }
 
 // pass forwards a request that needs no credential, without the header fields by which
 // some upstreams let it say that it means another path or method.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	h.sources.apiKey.removeSession(r.Header)
 	for _, name := range reroutingHeaders {
 		delete(r.Header, name)
 	}
@@ -158,76 +208,13 @@ var reroutingHeaders = []string{
 	"X-Original-Url", "X-Rewrite-Url", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
 }
 
-// authorize judges the credential of a request. It returns either a verified token
-// that the list holds nothing against, or why there is none.
-func (h *Handler) authorize(r *http.Request) (*token.Token, *refusal) {
-	raw, err := h.sources.find(r)
-	if err != nil {
-		return nil, credentialRefusal(err)
-	}
-	t, refused := h.judge(r, raw)
-	if refused == nil {
-		h.sources.moveQuery(r, raw)
-	}
-	return t, refused
-}
-
-// judge verifies a token, looks it up in the list and checks the client's address,
-// in this order: nothing is looked up that was not verified.
-func (h *Handler) judge(r *http.Request, raw string) (*token.Token, *refusal) {
-	t, err := h.verifier.Verify(r.Context(), raw)
-	if err != nil {
-		return nil, credentialRefusal(err)
-	}
-	if refused := h.check(r, t); refused != nil {
-		return nil, refused
-	}
-	if !h.addressAllowed(r, t.Identity().Client()) {
-		return nil, &refusal{reason: dialect.AddressForbidden}
-	}
-	return t, nil
-}
-
-// check asks the list about a verified token.
-func (h *Handler) check(r *http.Request, t *token.Token) *refusal {
-	list := h.app.list(r.Context())
-	if list == nil {
-		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
-	}
-	return verdictRefusal(list.Check(r.Context(), t.Identity()))
-}
-
-func (h *Handler) addressAllowed(r *http.Request, client string) bool {
-	list := h.allowed.get()
-	return list == nil || list.allows(client, clientAddr(r))
-}
-
 // admit prepares a request that was let through for what comes after.
-func (h *Handler) admit(r *http.Request, t *token.Token) {
-	h.forward.set(r, t)
+func (h *Handler) admit(r *http.Request, c *caller) {
+	h.forward.set(r, c)
+	h.sources.apiKey.removeSession(r.Header)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(claimPlaceholders(t))
+		repl.Map(claimPlaceholders(*c))
 	}
-}
-
-// refuse answers a request that is not let through, and logs why: at debug level
-// what clients cause, at error level what keeps the list from answering.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) error {
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set(placeholderVerdict, refused.reason.String())
-	}
-	level := zap.DebugLevel
-	if refused.reason == dialect.Unavailable && r.Context().Err() == nil {
-		level = zap.ErrorLevel
-	}
-	if entry := h.refusals.Check(level, "request refused"); entry != nil {
-		entry.Write(zap.Stringer("reason", refused.reason), zap.Error(refused.err))
-	}
-	return writeRefusal(w, h.dialect, dialect.Refusal{
-		Request: describe(w, r),
-		Reason:  refused.reason,
-		Grant:   r.Method == http.MethodPost && h.refreshAt.mayBe(parsePath(requestURL(r))),
-	})
 }
 
 // isPreflight reports whether r is a CORS preflight request (Fetch standard,
@@ -243,7 +230,7 @@ func (h *Handler) Cleanup() error {
 	if h.allowed != nil {
 		h.allowed.close()
 	}
-	return h.keySets.release()
+	return errors.Join(h.opaque.close(), h.apiKeys.close(), h.keySets.release())
 }
 
 // fieldError says which option a problem is about.

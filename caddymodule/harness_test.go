@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -125,7 +127,10 @@ func (s *site) load() error {
 	if err != nil {
 		return err
 	}
-	return caddy.Load(config, true)
+	err = caddy.Load(config, true)
+	// A server of the configuration before may be closing them.
+	s.client.CloseIdleConnections()
+	return err
 }
 
 func (s *site) mustLoad() {
@@ -147,10 +152,16 @@ type answer struct {
 	body   string
 }
 
-// do sends a request; header fields are given as "Name: value".
+// do sends a request; header fields are given as "Name: value", or "-Name" to leave out one
+// that it would have.
 func (s *site) do(method, path, body string, header ...string) answer {
 	s.t.Helper()
 	a, err := s.try(method, path, body, header...)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		// After a reload, a server of the configuration before may have taken the
+		// connection, and closes it unread.
+		a, err = s.try(method, path, body, header...)
+	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -171,6 +182,10 @@ func (s *site) try(method, path, body string, header ...string) (answer, error) 
 	}
 	for _, field := range header {
 		name, value, _ := strings.Cut(field, ": ")
+		if omitted, ok := strings.CutPrefix(name, "-"); ok {
+			r.Header.Del(omitted)
+			continue
+		}
 		r.Header[http.CanonicalHeaderKey(name)] = append(r.Header[http.CanonicalHeaderKey(name)], value)
 	}
 	resp, err := s.client.Do(r)
@@ -287,4 +302,31 @@ func compactJSON(t *testing.T, text string) string {
 		t.Fatalf("%v in %s", err, text)
 	}
 	return b.String()
+}
+
+// gathered returns the value of a counter or gauge of the running configuration, by its
+// labels in their order.
+func gathered(t *testing.T, name, labels string) float64 {
+	t.Helper()
+	ctx := caddy.ActiveContext()
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			var pairs []string
+			for _, l := range m.GetLabel() {
+				pairs = append(pairs, l.GetName()+"="+l.GetValue())
+			}
+			if strings.Join(pairs, " ") == labels {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no metric %s with %s", name, labels)
+	return 0
 }

@@ -64,6 +64,9 @@ func (s *LocalStore) Open(ctx context.Context, log *zap.Logger) (revocation.Stor
 	return store, nil
 }
 
+// DigestKey implements DigestKeeper: the key is in a file beside the list.
+func (s *LocalStore) DigestKey(context.Context) ([]byte, error) { return readDigestKey(s.path) }
+
 // UnmarshalCaddyfile sets up the store from Caddyfile tokens:
 //
 //	store local [<dir>]
@@ -83,6 +86,7 @@ func (s *LocalStore) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 var (
 	_ StoreModule           = (*LocalStore)(nil)
+	_ DigestKeeper          = (*LocalStore)(nil)
 	_ caddy.Provisioner     = (*LocalStore)(nil)
 	_ caddyfile.Unmarshaler = (*LocalStore)(nil)
 )

@@ -2,38 +2,134 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token"
 )
 
 // serveLogout answers the API's logout. Whatever body the request has is left
-// unread: the server drops it, and ends the connection over one that is large.
-func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return h.refuse(w, r, &refusal{reason: dialect.MethodNotAllowed})
+// unread, unless the configuration looks into it: the server drops it, and ends the
+// connection over one that is large.
+func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !h.logoutMethods.has(r.Method) {
+		return h.refuseMethod(w, r, next, h.logoutMethods)
 	}
-	t, refused := h.authorize(r)
+	h.remember(w, r)
+	callers, refused := h.authorizeLogout(w, r)
 	if refused != nil {
-		return h.refuse(w, r, refused)
+		return h.refuseOr(w, r, refused, next)
+	}
+	scope, err := h.scopeRules.scope(w, r, h.logoutScope)
+	if err != nil {
+		return h.refuseOr(w, r, grantRefusal(err), next)
+	}
+	for i := range callers {
+		if refused := h.logOut(r, &callers[i], scope); refused != nil {
+			return h.refuseOr(w, r, refused, next)
+		}
+	}
+	if h.forwardLogout || h.dryRun {
+		h.admit(r, &callers[0])
+		return next.ServeHTTP(w, r)
+	}
+	return writeAnswer(w, h.dialect.LoggedOut(h.describe(w, r)))
+}
+
+// authorizeLogout returns whom a logout is about: the sender of the access token, and the
+// owner of the refresh token where one is looked for. They must be the same client.
+func (h *Handler) authorizeLogout(w http.ResponseWriter, r *http.Request) ([]caller, *refusal) {
+	grant, grantErr := "", errNoRefreshToken
+	if !h.logoutToken.empty() {
+		grant, grantErr = h.logoutToken.find(w, r)
+		if errors.Is(grantErr, token.ErrConflict) || errors.Is(grantErr, errBodyTooLarge) {
+			return nil, grantRefusal(grantErr)
+		}
+	}
+	c, refused := h.authorizeAccess(r)
+	if grantErr != nil {
+		return []caller{c}, refused
+	}
+	owner, grantRefused := h.judge(r, credential{text: grant})
+	switch {
+	case refused != nil && refused.reason != dialect.MissingCredential && refused.reason != dialect.ExpiredCredential:
+		return nil, refused
+	case grantRefused != nil && (refused != nil || grantRefused.reason == dialect.Unavailable):
+		return nil, grantRefused
+	case grantRefused != nil:
+		return []caller{c}, nil // expired or revoked already: nothing is left to revoke
+	case refused != nil:
+		return []caller{owner}, nil
+	case c.client() != owner.client() || c.identity.Realm() != owner.identity.Realm():
+		return nil, credentialRefusal(token.ErrConflict)
+	}
+	return []caller{c, owner}, nil
+}
+
+// authorizeAccess is authorize, but for the expiry of the token where that is configured.
+func (h *Handler) authorizeAccess(r *http.Request) (caller, *refusal) {
+	c, refused := h.authorize(r)
+	if refused == nil && c.identity == nil {
+		// Of this credential nothing can be revoked.
+		return caller{}, credentialRefusal(errNoClaim)
+	}
+	if refused == nil || refused.reason != dialect.ExpiredCredential || !h.acceptExpired {
+		return c, refused
+	}
+	found, err := h.sources.find(r)
+	if err != nil || !h.takesAsJWT(found.text) {
+		return caller{}, refused
+	}
+	t, err := h.verifier.VerifyIgnoringExpiry(r.Context(), found.text)
+	if err != nil {
+		return caller{}, credentialRefusal(err)
+	}
+	if c, err = h.complete(r.Context(), t); err != nil {
+		return caller{}, credentialRefusal(err)
+	}
+	return c, h.admissible(r, &c)
+}
+
+// logOut records the revocation of one caller's token, session or client.
+func (h *Handler) logOut(r *http.Request, c *caller, scope revocation.Scope) *refusal {
+	if c.begun {
+		return nil // a session that nobody has been told of
+	}
+	if c.unproven && !h.unproven.allow(clientAddr(r)) {
+		return &refusal{reason: dialect.RateLimited, err: errUnproven}
 	}
 	list := h.app.list(r.Context())
 	if list == nil {
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed})
+		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
 	}
 	ctx, cancel := recordContext(r)
 	defer cancel()
-	entry, err := list.Revoke(ctx, t.Identity(), h.logoutScope)
+	entry, err := list.Revoke(ctx, c.identity, scopeFor(c, scope))
 	if err != nil {
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
+		return &refusal{reason: dialect.Unavailable, err: err}
 	}
 	h.logRevocation("logout", entry)
-	return writeAnswer(w, h.dialect.LoggedOut(describe(w, r)))
+	return nil
+}
+
+// scopeFor narrows or widens the scope of a logout to what there is: of an opaque token
+// that was not seen being issued, nobody knows more than itself; and an API key is
+// never revoked, only its session.
+func scopeFor(c *caller, scope revocation.Scope) revocation.Scope {
+	switch {
+	case c.session != nil && scope == revocation.ScopeToken:
+		return revocation.ScopeSession
+	case c.identity.Undated():
+		return revocation.ScopeToken
+	default:
+		return scope
+	}
 }
 
 // recordTimeout bounds how long a request waits for its record to become durable.

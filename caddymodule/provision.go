@@ -35,47 +35,78 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fieldError("api", err)
 	}
 	settings := h.effective()
+	h.lifetime = settings.lifetime
+	h.dryRun, h.unproven = h.DryRun, unprovenLogouts
 	var err error
-	if h.dialect, err = newDialect(settings.format, h.ResponseRules); err != nil {
+	if h.dialect, err = newDialect(settings.Responses, h.ResponseRules); err != nil {
 		return fieldError("responses", err)
 	}
-	if err := h.provisionEndpoints(settings); err != nil {
+	h.remembersID = settings.Responses == "deribit"
+	if err := h.provisionEndpoints(&settings); err != nil {
 		return err
 	}
 	if h.sources, err = newSources(h.From); err != nil {
 		return fieldError("from", err)
 	}
+	if err := h.sources.pass(settings.PassSchemes); err != nil {
+		return fieldError("pass_schemes", err)
+	}
 	if h.forward, err = newForwarder(h.ForwardIdentity); err != nil {
 		return fieldError("forward_identity", err)
-	}
-	keys, err := h.keys()
-	if err != nil {
-		return err
-	}
-	sources, err := h.keySets.acquire(h.KeySets, h.Issuers, len(keys) == 0 && len(h.KeySets) == 0)
-	if err != nil {
-		return err
-	}
-	if len(keys) == 0 && len(sources) == 0 {
-		return errors.New("token_auth: no key to verify tokens with: add secret or public_key, jwks, or an issuer that publishes its keys")
 	}
 	app, err := ctx.App("token_auth")
 	if err != nil {
 		return err
 	}
 	h.app = app.(*App)
-	if h.verifier, err = h.newVerifier(keys, sources); err != nil {
-		return fmt.Errorf("token_auth: %w", err)
-	}
-	if err := h.app.share(h.Realm, len(h.Issuers) > 0, keys, h.KeySets); err != nil {
+	if err := h.provisionJWTs(settings.Opaque); err != nil {
 		return err
 	}
-	// Last, because it starts a goroutine.
+	if h.opaque, err = h.newOpaqueTokens(settings.Opaque); err != nil {
+		return fieldError("opaque", err)
+	}
+	if h.rpc, err = newRPCPaths(settings.JSONRPC); err != nil {
+		return fieldError("jsonrpc", err)
+	}
+	// Last, because they start goroutines.
+	if h.apiKeys, err = h.newAPIKeys(settings.APIKey); err != nil {
+		return fieldError("api_key", err)
+	}
+	if h.apiKeys != nil {
+		h.sources.apiKey, h.sources.plain = h.apiKeys.source, false
+	}
 	if h.allowed, err = newAllowLists(h.AllowIPs, h.log); err != nil {
 		return fieldError("allow_ips", err)
 	}
 	return nil
 }
+
+// provisionJWTs reads the keys. Without any, no JWT is verified, which is good only where
+// something else judges tokens.
+func (h *Handler) provisionJWTs(config *Opaque) error {
+	keys, err := h.keys()
+	if err != nil {
+		return err
+	}
+	// An authorization server that is asked about tokens need not publish its keys.
+	discover := len(keys) == 0 && len(h.KeySets) == 0 && (config == nil || config.Mode != opaqueIntrospect)
+	sources, err := h.keySets.acquire(h.KeySets, h.Issuers, discover)
+	if err != nil {
+		return err
+	}
+	if len(keys)+len(sources) > 0 {
+		if h.verifier, err = h.newVerifier(keys, sources); err != nil {
+			return fmt.Errorf("token_auth: %w", err)
+		}
+	} else if config == nil {
+		return errors.New("token_auth: no key to verify tokens with: add secret or public_key, jwks, or an issuer that publishes its keys; " +
+			"or opaque, for tokens that are not verified here")
+	}
+	return h.app.share(h.Realm, len(h.Issuers) > 0, keys, h.KeySets)
+}
+
+// maxAge is how long ago a token may have been issued.
+func (h *Handler) maxAge() time.Duration { return h.app.maxAge(h.lifetime) }
 
 // newDialect returns the named format with the given rules on top of it.
 func newDialect(name string, rules []dialect.Rule) (dialect.Dialect, error) {
@@ -94,96 +125,28 @@ func sampled(log *zap.Logger) *zap.Logger {
 	}))
 }
 
-// provisionEndpoints reads everything that has to do with paths.
-func (h *Handler) provisionEndpoints(settings effective) error {
-	var err error
-	for _, e := range []struct {
-		option string
-		path   string
-		to     *endpoint
-	}{
-		{"login", settings.login.Path, &h.login},
-		{"refresh", settings.refresh.Path, &h.refreshAt},
-		{"logout", settings.logout.Path, &h.logout},
-	} {
-		if e.path == "" {
-			continue
-		}
-		if *e.to, err = newEndpoint(e.path); err != nil {
-			return fieldError(e.option, err)
-		}
-	}
-	if h.paths, err = newAnswerPaths(settings.login); err != nil {
-		return fieldError("login", err)
-	}
-	if settings.refresh.Path != "" && settings.refresh.Token == "" {
-		return fieldError("refresh", errors.New("where the request has the refresh token is not named: add a line token <json path>"))
-	}
-	if h.refreshField, err = parseJSONPath(settings.refresh.Token); err != nil {
-		return fieldError("refresh", err)
-	}
-	h.paths.rotate = settings.refresh.Rotate == nil || *settings.refresh.Rotate
-	if h.logoutScope, err = revocation.ParseScope(settings.logout.Scope); err != nil {
-		return fieldError("logout", err)
-	}
-	if h.public, err = newPublicPaths(h.Public); err != nil {
-		return fieldError("public", err)
-	}
-	if h.passPreflight, err = passesPreflight(h.CORSPreflight); err != nil {
-		return fieldError("cors_preflight", err)
-	}
-	return h.checkDistinct()
-}
-
-// passesPreflight reads the option cors_preflight.
-func passesPreflight(option string) (bool, error) {
-	switch option {
-	case "", "pass":
-		return true, nil
-	case "check":
-		return false, nil
-	default:
-		return false, fmt.Errorf("%q: want pass or check", option)
-	}
-}
-
-// checkDistinct refuses two endpoints that a request could not tell apart.
-func (h *Handler) checkDistinct() error {
-	names := []string{"login", "refresh", "logout"}
-	endpoints := []endpoint{h.login, h.refreshAt, h.logout}
-	for i, a := range endpoints {
-		for j, b := range endpoints[:i] {
-			if a.exact != "" && strings.EqualFold(a.loose, b.loose) {
-				return fieldError(names[i], fmt.Errorf("path %q is also that of %s", a.exact, names[j]))
-			}
-		}
-	}
-	return nil
-}
-
 func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Source) (*token.Verifier, error) {
-	duration := func(d *caddy.Duration, otherwise time.Duration) time.Duration {
-		if d == nil {
-			return otherwise
-		}
-		return time.Duration(*d)
+	// A token that the logout could not reach is not accepted to begin with, unless it is
+	// known from its issue whose it is.
+	requires := func(scope revocation.Scope, learned bool) bool {
+		return h.logout.exact != "" && h.logoutScope == scope && !learned
 	}
+	watched := len(h.issue.access) > 0
 	return token.NewVerifier(token.Config{
 		Keys:           keys,
 		Sources:        sources,
 		Algorithms:     h.Algorithms,
 		Issuers:        h.Issuers,
 		Audiences:      h.Audiences,
-		Leeway:         duration(h.Leeway, defaultLeeway),
-		IssuedAtLeeway: duration(h.IATLeeway, defaultIATLeeway),
+		Leeway:         durationOr(h.Leeway, defaultLeeway),
+		IssuedAtLeeway: durationOr(h.IATLeeway, defaultIATLeeway),
 		Realm:          h.Realm,
 		ClientClaim:    h.ClientClaim,
 		SessionClaim:   h.SessionClaim,
-		MaxAge:         h.app.maxAge(),
+		MaxAge:         h.maxAge(),
 		CacheSize:      h.app.CacheSize,
-		// A token that the logout could not reach is not accepted to begin with.
-		RequireClient:  h.logout.exact != "" && h.logoutScope == revocation.ScopeClient,
-		RequireSession: h.logout.exact != "" && h.logoutScope == revocation.ScopeSession,
+		RequireClient:  requires(revocation.ScopeClient, watched && len(h.issue.client) > 0),
+		RequireSession: requires(revocation.ScopeSession, watched),
 	})
 }
 

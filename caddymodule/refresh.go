@@ -1,9 +1,10 @@
 package caddymodule
 
 import (
+	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -16,23 +17,44 @@ import (
 // unrevoked, and revokes that token before the new one is handed out.
 func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return h.refuse(w, r, &refusal{reason: dialect.MethodNotAllowed})
+		return h.refuseMethod(w, r, next, methods{http.MethodPost})
 	}
+	h.remember(w, r)
 	if refused := h.checkBeside(r); refused != nil {
-		return h.refuse(w, r, refused)
+		return h.refuseOr(w, r, refused, next)
 	}
-	raw, refused := h.refreshToken(w, r)
-	if refused != nil {
-		return h.refuse(w, r, refused)
+	raw, err := h.refreshToken.find(w, r)
+	switch {
+	case errors.Is(err, errNoRefreshToken) && h.login.exact == h.refreshAt.exact:
+		return h.serveLogin(w, r, next)
+	case err != nil:
+		return h.refuseOr(w, r, grantRefusal(err), next)
 	}
-	used, refused := h.judge(r, raw)
+	return h.exchange(w, r, next, raw)
+}
+
+// grantRefusal is the refusal for an error of tokenPlaces.find.
+func grantRefusal(err error) *refusal {
+	switch {
+	case errors.Is(err, errBodyTooLarge):
+		return &refusal{reason: dialect.RequestTooLarge, err: err}
+	case errors.Is(err, token.ErrConflict):
+		return credentialRefusal(err)
+	case errors.Is(err, errNotStrictJSON), errors.Is(err, errNotForm):
+		return &refusal{reason: dialect.MalformedRequest, err: err}
+	}
+	return &refusal{reason: dialect.InvalidRequest, err: err}
+}
+
+// exchange forwards the exchange of a refresh token for new ones.
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, raw string) error {
+	used, refused := h.judge(r, credential{text: raw})
 	if refused != nil {
-		return h.refuse(w, r, refused)
+		return h.refuseOr(w, r, refused, next)
 	}
 	// Of several requests with one refresh token, one at a time: those that come
 	// after a success find it revoked.
-	id := used.Identity()
+	id := used.identity
 	release, err := h.app.shared.refreshes.acquire(r.Context(), revocation.KeyOf(revocation.ScopeToken, id.Realm(), id.Token()))
 	if err != nil {
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
@@ -40,95 +62,109 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 	defer release()
 	list := h.app.list(r.Context())
 	if list == nil {
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed})
+		return h.refuseOr(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}, next)
 	}
 	since := list.Mark()
-	if refused := h.check(r, used); refused != nil {
-		return h.refuse(w, r, refused)
+	if refused := h.check(r, &used); refused != nil {
+		return h.refuseOr(w, r, refused, next)
 	}
 	answer, err := h.forwardWatched(w, r, next)
 	if answer == nil {
 		return err
 	}
 	if answer.succeeded() {
-		// A logout that came while the upstream was working wins: what it has
-		// issued since is not handed out.
-		if refused := h.check(r, used); refused != nil {
+		if refused := h.exchanged(r, answer, list, since, &used, raw); refused != nil && !h.waves(r, refused) {
 			return h.refuse(w, r, refused)
-		}
-		found, _, err := h.learn(r, answer, since)
-		// Of an answer that cannot be read nobody knows what it hands out, and the
-		// client may have seen to that.
-		spent := err != nil || found.refresh != "" && found.refresh != raw
-		if spent && h.paths.rotate {
-			if err := h.rotate(r, list, used); err != nil {
-				return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
-			}
 		}
 	}
 	return answer.release(w)
 }
 
-// checkBeside judges an access token that comes along with a refresh. The call does not
-// need one, and clients send whatever they have; but a revoked one is not passed on.
-func (h *Handler) checkBeside(r *http.Request) *refusal {
-	raw, err := h.sources.find(r)
-	if errors.Is(err, token.ErrConflict) {
-		return credentialRefusal(err)
+// exchanged records what an exchange has done, or says why its answer is withheld.
+func (h *Handler) exchanged(
+	r *http.Request, answer *capture, list *revocation.List, since revocation.Mark, used *caller, raw string,
+) *refusal {
+	// A logout that came while the upstream was working wins: what it has
+	// issued since is not handed out.
+	if refused := h.check(r, used); refused != nil {
+		return refused
 	}
-	if err != nil {
-		return nil
+	seen, err := h.learn(r, answer, since, used.identity)
+	if seen.refused != nil {
+		return seen.refused
 	}
-	t, err := h.verifier.Verify(r.Context(), raw)
-	if err != nil {
-		return nil // the API judges it too
+	// Of an answer that cannot be read nobody knows what it hands out, and the
+	// client may have seen to that.
+	if h.rotates && (err != nil || h.isSpent(seen.found, raw)) {
+		if err := h.rotate(r, list, since, used); err != nil {
+			return &refusal{reason: dialect.Unavailable, err: err}
+		}
 	}
-	return h.check(r, t)
+	return nil
 }
 
-// rotate revokes the refresh token that was used.
-func (h *Handler) rotate(r *http.Request, list *revocation.List, used *token.Token) error {
+// isSpent reports whether the API has handed out another token in place of raw: another
+// refresh token or, where there are none, another access token.
+func (h *Handler) isSpent(found issued, raw string) bool {
+	if len(h.issue.refresh) > 0 {
+		return found.refresh != "" && found.refresh != raw
+	}
+	return found.access != "" && found.access != raw
+}
+
+// checkBeside judges a credential that comes along with a refresh. The call does not
+// need one, and clients send whatever they have: a token that has just expired, or the
+// credentials of an OAuth client (RFC 6749 §2.3.1). One that was revoked is refused, and
+// what cannot be judged is taken off: the upstream might see a revoked token in it.
+func (h *Handler) checkBeside(r *http.Request) *refusal {
+	if isBasic(r.Header) {
+		return nil
+	}
+	found, err := h.sources.find(r)
+	if errors.Is(err, token.ErrMissing) {
+		return nil
+	}
+	var c caller
+	if err == nil {
+		c, err = h.verify(r.Context(), found)
+	}
+	switch {
+	case err == nil:
+		return h.check(r, &c)
+	case errors.Is(err, token.ErrExpired):
+		return nil // the API knows that too
+	case errors.Is(err, token.ErrConflict) || !h.sources.plain:
+		return credentialRefusal(err)
+	}
+	delete(r.Header, "Authorization")
+	return nil
+}
+
+// isBasic reports whether Authorization has nothing but Basic credentials (RFC 7617).
+func isBasic(h http.Header) bool {
+	values := h["Authorization"]
+	if len(values) != 1 {
+		return false
+	}
+	scheme, encoded, ok := strings.Cut(values[0], " ")
+	_, err := base64.StdEncoding.DecodeString(encoded)
+	return ok && err == nil && strings.EqualFold(scheme, "Basic")
+}
+
+// rotate revokes the refresh token that was used. With a grace, one that was exchanged
+// before keeps the end that it has.
+func (h *Handler) rotate(r *http.Request, list *revocation.List, since revocation.Mark, used *caller) error {
 	ctx, cancel := recordContext(r)
 	defer cancel()
-	entry, err := list.Revoke(ctx, used.Identity(), revocation.ScopeToken)
+	if h.rotateGrace > 0 {
+		if verdict, err := list.Check(ctx, used.identity); err != nil || verdict == revocation.RotatedToken {
+			return err
+		}
+	}
+	entry, err := list.Rotate(ctx, used.identity, since)
 	if err != nil {
 		return err
 	}
 	h.logRevocation("rotation", entry)
 	return nil
-}
-
-var (
-	errNoRefreshToken = errors.New("the request has no refresh token")
-	errTokenElsewhere = errors.New("the query may have a parameter of the refresh token's name")
-)
-
-// refreshToken returns the refresh token of a request.
-func (h *Handler) refreshToken(w http.ResponseWriter, r *http.Request) (string, *refusal) {
-	invalid := func(err error) *refusal { return &refusal{reason: dialect.InvalidRequest, err: err} }
-	// An upstream that also reads the query would take its token from there.
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return "", invalid(errTokenElsewhere)
-	}
-	for name := range query {
-		if foldName(name) == foldName(h.refreshField[len(h.refreshField)-1]) {
-			return "", invalid(errTokenElsewhere)
-		}
-	}
-	body, err := readBody(w, r)
-	switch {
-	case errors.Is(err, errBodyTooLarge):
-		return "", &refusal{reason: dialect.RequestTooLarge, err: err}
-	case err != nil:
-		return "", invalid(err)
-	}
-	raw, err := h.refreshField.find(body)
-	switch {
-	case err != nil:
-		return "", invalid(err)
-	case raw == "":
-		return "", invalid(errNoRefreshToken)
-	}
-	return raw, nil
 }

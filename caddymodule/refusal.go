@@ -5,6 +5,10 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
@@ -21,7 +25,7 @@ type refusal struct {
 // answer. Long enough not to be hammered, short enough not to matter to a person.
 const retryAfter = "5"
 
-// credentialRefusal is the refusal for an error of the token package.
+// credentialRefusal is the refusal for an error of verification.
 func credentialRefusal(err error) *refusal {
 	reason := dialect.InvalidCredential
 	switch {
@@ -32,6 +36,11 @@ func credentialRefusal(err error) *refusal {
 	case errors.Is(err, token.ErrTooOld):
 		reason = dialect.AgedCredential
 	case errors.Is(err, token.ErrKeysUnavailable):
+		reason = dialect.Unavailable
+	case errors.Is(err, errUnknownAPIKey):
+		reason = dialect.InvalidAPIKey
+	}
+	if _, ok := errors.AsType[errUnavailable](err); ok {
 		reason = dialect.Unavailable
 	}
 	return &refusal{reason: reason, err: err}
@@ -44,13 +53,71 @@ func verdictRefusal(verdict revocation.Verdict, err error) *refusal {
 		if err == nil {
 			return nil
 		}
-	case revocation.RevokedToken, revocation.RevokedSession, revocation.RevokedClient:
+	case revocation.RevokedToken, revocation.RevokedSession, revocation.RevokedClient, revocation.RotatedToken:
 		return &refusal{reason: dialect.RevokedCredential}
 	case revocation.TooOld:
 		return &refusal{reason: dialect.AgedCredential}
 	case revocation.Unknown:
 	}
 	return &refusal{reason: dialect.Unavailable, err: err}
+}
+
+// refuse answers a request that is not let through, and logs why: at debug level
+// what clients cause, at error level what keeps the list from answering.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) error {
+	h.note(r, refused, "request refused", false)
+	if refused.reason == dialect.InvalidCredential || refused.reason == dialect.RevokedCredential {
+		h.apiKeys.forgetCookie(w, r)
+	}
+	return writeRefusal(w, h.dialect, dialect.Refusal{
+		Request: h.describe(w, r),
+		Reason:  refused.reason,
+		Grant:   r.Method == http.MethodPost && h.refreshAt.mayBe(parsePath(requestURL(r))),
+	})
+}
+
+// refuseOr is refuse or, in a dry run, forwards the request all the same.
+func (h *Handler) refuseOr(w http.ResponseWriter, r *http.Request, refused *refusal, next caddyhttp.Handler) error {
+	if h.waves(r, refused) {
+		return next.ServeHTTP(w, r)
+	}
+	return h.refuse(w, r, refused)
+}
+
+// waves reports whether a request goes through although it would be refused.
+func (h *Handler) waves(r *http.Request, refused *refusal) bool {
+	if h.dryRun {
+		h.note(r, refused, "request would be refused", true)
+	}
+	return h.dryRun
+}
+
+// note logs and counts a refusal, and tells it to other directives.
+func (h *Handler) note(r *http.Request, refused *refusal, message string, dryRun bool) {
+	decisions.refuse(refused.reason, dryRun)
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set(placeholderVerdict, refused.reason.String())
+	}
+	level := zap.DebugLevel
+	switch {
+	case refused.reason == dialect.Unavailable && r.Context().Err() == nil:
+		level = zap.ErrorLevel
+	case dryRun:
+		level = zap.InfoLevel
+	}
+	if entry := h.refusals.Check(level, message); entry != nil {
+		entry.Write(zap.Stringer("reason", refused.reason), zap.Error(refused.err))
+	}
+}
+
+// refuseMethod answers a request whose path does not take its method.
+func (h *Handler) refuseMethod(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, allowed methods) error {
+	refused := &refusal{reason: dialect.MethodNotAllowed}
+	if h.waves(r, refused) {
+		return next.ServeHTTP(w, r)
+	}
+	w.Header().Set("Allow", allowed.allow())
+	return h.refuse(w, r, refused)
 }
 
 // writeRefusal answers a request that is refused. The body goes out as it is, so

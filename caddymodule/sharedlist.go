@@ -19,6 +19,8 @@ var lists = caddy.NewUsagePool()
 // sharedList is a list, or the place for one that is not open yet.
 type sharedList struct {
 	list atomic.Pointer[revocation.List]
+	// digests are set before list, and nil if the store keeps no key for them.
+	digests atomic.Pointer[digests]
 	// opened is closed once the list has been open.
 	opened chan struct{}
 	// refreshes are the refresh tokens in use: whichever handler they came to.
@@ -56,7 +58,7 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 	if err != nil {
 		return err
 	}
-	list, err := revocation.Open(ctx, store, opts)
+	list, err := s.prepare(ctx, module, store, opts)
 	if err != nil {
 		if closeErr := store.Close(); closeErr != nil {
 			err = fmt.Errorf("%w; and closing the store: %w", err, closeErr)
@@ -66,6 +68,24 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 	s.list.Store(list)
 	close(s.opened) // once: a list that was closed is not opened again
 	return nil
+}
+
+// prepare makes a list of an open store.
+func (s *sharedList) prepare(
+	ctx context.Context, module StoreModule, store revocation.Store, opts revocation.Options,
+) (*revocation.List, error) {
+	if keeper, ok := module.(DigestKeeper); ok {
+		key, err := keeper.DigestKey(ctx)
+		if err != nil {
+			return nil, err
+		}
+		d, err := newDigests(key)
+		if err != nil {
+			return nil, err
+		}
+		s.digests.Store(d)
+	}
+	return revocation.Open(ctx, store, opts)
 }
 
 // configure applies the options to the open list, which the running configuration may

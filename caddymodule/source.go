@@ -25,7 +25,24 @@ type Source struct {
 	Scheme string `json:"scheme,omitempty"`
 }
 
-// sources finds the token of a request. Its zero value looks at Authorization alone.
+// credential is what a request carries.
+type credential struct {
+	kind credentialKind
+	// text is the token or the API key.
+	text string
+	// session is what the request names as the session of an API key, or "".
+	session string
+}
+
+type credentialKind uint8
+
+const (
+	kindToken credentialKind = iota
+	kindAPIKey
+	kindScheme // of an authentication scheme that only the API understands
+)
+
+// sources finds the credential of a request. Its zero value finds none.
 type sources struct {
 	headers []string // canonical, without Authorization
 	cookies []string
@@ -33,12 +50,17 @@ type sources struct {
 	// bearer says that Authorization is one of the places. It is looked at in any
 	// case: an upstream that reads it must not see another token than we do.
 	bearer bool
+	// schemes are those of Authorization that pass, in lower case.
+	schemes []string
+	apiKey  apiKeySource
+	// plain says that Authorization: Bearer is all there is.
+	plain bool
 }
 
 // newSources checks the configured sources. None means Authorization: Bearer.
 func newSources(config []Source) (sources, error) {
 	if len(config) == 0 {
-		return sources{bearer: true}, nil
+		return sources{bearer: true, plain: true}, nil
 	}
 	var s sources
 	for _, c := range config {
@@ -73,31 +95,98 @@ func newSources(config []Source) (sources, error) {
 			return sources{}, errors.New("a source is named twice")
 		}
 	}
+	s.plain = s.bearer && len(s.headers)+len(s.cookies)+len(s.queries) == 0
 	return s, nil
 }
 
-// find returns the one token of a request. Several places, or one place several
-// times, may carry the same token; two different ones give token.ErrConflict.
-func (s sources) find(r *http.Request) (string, error) {
-	if s.bearer && len(s.headers)+len(s.cookies)+len(s.queries) == 0 {
-		return token.BearerFromHeader(r.Header)
+// pass adds authentication schemes that only the API understands.
+func (s *sources) pass(schemes []string) error {
+	for _, scheme := range schemes {
+		scheme = strings.ToLower(scheme)
+		switch {
+		case !httpguts.ValidHeaderFieldName(scheme): // RFC 9110 §11.1: a token as well
+			return fmt.Errorf("%q is not the name of a scheme", scheme)
+		case strings.HasPrefix(scheme, "bearer"):
+			return errors.New("bearer tokens are judged, and do not pass by their scheme")
+		case slices.Contains(s.schemes, scheme):
+			return fmt.Errorf("%s is named twice", scheme)
+		}
+		s.schemes = append(s.schemes, scheme)
+		s.plain = false
 	}
-	var c collected
-	raw, err := token.BearerFromHeader(r.Header)
+	return nil
+}
+
+// find returns the one credential of a request. Several places, or one place several
+// times, may carry the same token; two different ones give token.ErrConflict, and so
+// does a credential of one kind beside one of another.
+func (s *sources) find(r *http.Request) (credential, error) {
+	if s.plain {
+		raw, err := token.BearerFromHeader(r.Header)
+		return credential{text: raw}, err
+	}
+	byScheme, err := s.hasScheme(r.Header)
+	if err != nil {
+		return credential{}, err
+	}
+	found, err := s.findToken(r, byScheme)
+	if err != nil && !errors.Is(err, token.ErrMissing) {
+		return credential{}, err
+	}
+	key, keyErr := s.apiKey.find(r)
 	switch {
-	case err == nil:
-		c.add(raw)
-	case s.bearer && !errors.Is(err, token.ErrMissing), errors.Is(err, token.ErrConflict), resemblesBearer(r.Header):
-		return "", err
+	case keyErr != nil:
+		return credential{}, keyErr
+	case byScheme && (found != "" || key.text != ""), found != "" && key.text != "":
+		return credential{}, token.ErrConflict
+	case byScheme:
+		return credential{kind: kindScheme}, nil
+	case key.text != "":
+		return key, nil
+	}
+	return credential{text: found}, err
+}
+
+// hasScheme reports whether Authorization has a scheme that passes. Beside one of
+// another scheme it is token.ErrConflict.
+func (s *sources) hasScheme(h http.Header) (bool, error) {
+	if len(s.schemes) == 0 {
+		return false, nil
+	}
+	values := h["Authorization"]
+	matching := 0
+	for _, value := range values {
+		scheme, _, _ := strings.Cut(value, " ")
+		if slices.Contains(s.schemes, strings.ToLower(scheme)) {
+			matching++
+		}
+	}
+	if matching > 0 && matching < len(values) || matching > 1 && len(slices.Compact(slices.Clone(values))) > 1 {
+		return false, token.ErrConflict
+	}
+	return matching > 0, nil
+}
+
+// findToken returns the one token of a request. With byScheme, Authorization has none.
+func (s *sources) findToken(r *http.Request, byScheme bool) (string, error) {
+	var c collected
+	raw := ""
+	if !byScheme {
+		var err error
+		raw, err = token.BearerFromHeader(r.Header)
+		switch {
+		case err == nil:
+			c.add(raw)
+		case s.bearer && !errors.Is(err, token.ErrMissing), errors.Is(err, token.ErrConflict), resemblesBearer(r.Header):
+			return "", err
+		}
 	}
 	for _, name := range s.headers {
-		for _, value := range r.Header[name] {
-			c.add(value)
-		}
+		c.addAll(r.Header[name])
 	}
 	if len(s.cookies) > 0 {
 		for _, field := range r.Header["Cookie"] {
-			s.addCookies(&c, field)
+			addCookies(&c, s.cookies, field)
 		}
 	}
 	if err := s.addQueries(&c, r.URL); err != nil {
@@ -121,12 +210,13 @@ func resemblesBearer(h http.Header) bool {
 }
 
 // remove takes whatever may be a credential off a request that needs none.
-func (s sources) remove(r *http.Request) {
+func (s *sources) remove(r *http.Request) {
 	delete(r.Header, "Authorization")
 	delete(r.Header, "Cookie")
 	for _, name := range s.headers {
 		delete(r.Header, name)
 	}
+	s.apiKey.remove(r)
 }
 
 // collected is what the sources of one request carry.
@@ -147,20 +237,26 @@ func (c *collected) add(raw string) {
 	c.raw = raw
 }
 
+func (c *collected) addAll(values []string) {
+	for _, value := range values {
+		c.add(value)
+	}
+}
+
 // elsewhere reports whether the token was found in another place than the bearer
 // token was, which is "" if there is none.
 func (c *collected) elsewhere(bearer string) bool { return bearer == "" || c.count > 1 }
 
 // addCookies adds the values of all cookies that a lenient parser could take for one
-// of ours. The cookies of net/http are those of a strict one, which skips what an
+// with such a name. The cookies of net/http are those of a strict one, which skips what an
 // upstream may take.
-func (s sources) addCookies(c *collected, field string) {
+func addCookies(c *collected, names []string, field string) {
 	for _, pair := range strings.FieldsFunc(field, func(r rune) bool { return r == ';' || r == ',' }) {
 		name, value, _ := strings.Cut(pair, "=")
 		if unescaped, err := url.PathUnescape(name); err == nil {
 			name = unescaped
 		}
-		if hasFoldedName(s.cookies, name) {
+		if hasFoldedName(names, name) {
 			c.add(strings.Trim(strings.TrimSpace(value), `"`))
 		}
 	}
@@ -188,7 +284,7 @@ func hasFoldedName(names []string, name string) bool {
 }
 
 // addQueries adds the values of our query parameters, however their names are written.
-func (s sources) addQueries(c *collected, u *url.URL) error {
+func (s *sources) addQueries(c *collected, u *url.URL) error {
 	if len(s.queries) == 0 || u.RawQuery == "" {
 		return nil
 	}
@@ -199,20 +295,18 @@ func (s sources) addQueries(c *collected, u *url.URL) error {
 	}
 	for name, values := range query {
 		if s.isQuery(name) {
-			for _, value := range values {
-				c.add(value)
-			}
+			c.addAll(values)
 		}
 	}
 	return nil
 }
 
-func (s sources) isQuery(name string) bool { return hasFoldedName(s.queries, name) }
+func (s *sources) isQuery(name string) bool { return hasFoldedName(s.queries, name) }
 
 // moveQuery takes tokens out of the query, which the logs of everything behind would
 // keep, and gives the upstream the same token as Authorization: Bearer.
-func (s sources) moveQuery(r *http.Request, raw string) {
-	if len(s.queries) == 0 || r.URL.RawQuery == "" {
+func (s *sources) moveQuery(r *http.Request, raw string) {
+	if len(s.queries) == 0 || r.URL.RawQuery == "" || raw == "" {
 		return
 	}
 	kept := make([]string, 0, 4)

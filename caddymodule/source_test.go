@@ -70,7 +70,7 @@ func TestSourcesFindOneToken(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &http.Request{Header: tt.header, URL: &url.URL{Path: "/", RawQuery: tt.query}}
 			got, err := tt.sources.find(r)
-			if got != tt.want || !errors.Is(err, tt.err) {
+			if got.text != tt.want || !errors.Is(err, tt.err) {
 				t.Errorf("got %q, %v; want %q, %v", got, err, tt.want, tt.err)
 			}
 		})
@@ -89,11 +89,11 @@ func TestQueryTokenReachesTheUpstreamAsAHeader(t *testing.T) {
 		"ACCESS_TOKEN=a&access_token=a&=&x=a%26b": "=&x=a%26b",
 	} {
 		r := &http.Request{Header: http.Header{}, URL: &url.URL{Path: "/v1", RawQuery: query}}
-		raw, err := s.find(r)
+		found, err := s.find(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.moveQuery(r, raw)
+		s.moveQuery(r, found.text)
 		if r.URL.RawQuery != want || r.Header.Get("Authorization") != "Bearer a" {
 			t.Errorf("%s became %s, %v", query, r.URL.RawQuery, r.Header)
 		}

@@ -1,0 +1,256 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
+
+	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token/apikey"
+)
+
+// APIKey says where requests carry an API key. A logout with one ends its session; the key
+// itself goes on working, and its next use without a session begins a new one.
+type APIKey struct {
+	// Header is the field that carries the key. Default: X-API-Key.
+	Header string `json:"header,omitempty"`
+	// Keys maps the name of a key, by which the list knows the client, to its hash:
+	// "sha256:" and the hexadecimal SHA-256 of the key. Without Keys and Files, the
+	// API judges whether a key is valid.
+	Keys map[string]string `json:"keys,omitempty"`
+	// Files are read besides Keys and again when they change. Each line is a name and
+	// a hash; # begins a comment. Placeholders are replaced.
+	Files []string `json:"files,omitempty"`
+	// SessionHeader is the field that names the session, in requests, answers and
+	// towards the upstream. Default: X-Session-ID.
+	SessionHeader string `json:"session_header,omitempty"`
+	// SessionCookie is the cookie that does the same. Default: the name of the header.
+	SessionCookie string `json:"session_cookie,omitempty"`
+}
+
+// apiKeys judges API keys, for one handler. A nil one knows none.
+type apiKeys struct {
+	source apiKeySource
+	keys   *apikey.Source // nil: the API judges
+	realm  string
+	maxAge time.Duration
+	names  [2]string // of the claims of client and session
+}
+
+// newAPIKeys returns nil if config is nil.
+func (h *Handler) newAPIKeys(config *APIKey) (*apiKeys, error) {
+	if config == nil {
+		return nil, nil
+	}
+	source, err := newAPIKeySource(config)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{source.header, source.session} {
+		if slices.ContainsFunc(h.sources.headers, func(other string) bool { return sameHeader(name, other) }) || h.forward.has(name) {
+			return nil, fmt.Errorf("header %s has another use already", name)
+		}
+	}
+	if h.Realm == "" && len(h.Issuers) > 1 {
+		return nil, errors.New("with several issuers it cannot be told whose an API key is: add a line realm <name>")
+	}
+	if err := h.app.needsDigests(); err != nil {
+		return nil, err
+	}
+	realm := h.Realm
+	if realm == "" && len(h.Issuers) == 1 {
+		realm = h.Issuers[0]
+	}
+	a := &apiKeys{
+		source: source, realm: realm, maxAge: h.maxAge(),
+		names: [2]string{orDefault(h.ClientClaim, "sub"), orDefault(h.SessionClaim, "sid")},
+	}
+	if len(config.Keys)+len(config.Files) == 0 {
+		return a, nil
+	}
+	files := make([]string, len(config.Files))
+	for i, name := range config.Files {
+		if files[i], err = replace(name); err != nil {
+			return nil, err
+		}
+	}
+	a.keys, err = apikey.Open(config.Keys, files, func(n int, err error) {
+		if err != nil {
+			h.log.Error("API keys not reloaded, the last good ones stay in force", zap.Error(err))
+			return
+		}
+		h.log.Info("API keys reloaded", zap.Strings("files", files), zap.Int("keys", n))
+	})
+	return a, err
+}
+
+func newAPIKeySource(config *APIKey) (apiKeySource, error) {
+	names := []string{orDefault(config.Header, "X-API-Key"), orDefault(config.SessionHeader, "X-Session-ID")}
+	cookie := orDefault(config.SessionCookie, names[1])
+	for i, name := range names {
+		names[i] = textproto.CanonicalMIMEHeaderKey(name)
+		if !httpguts.ValidHeaderFieldName(name) || reservedHeaders[names[i]] {
+			return apiKeySource{}, fmt.Errorf("header %q cannot carry an API key or a session", name)
+		}
+	}
+	if sameHeader(names[0], names[1]) {
+		return apiKeySource{}, fmt.Errorf("header %s cannot carry both the key and the session", names[0])
+	}
+	if !httpguts.ValidHeaderFieldName(cookie) {
+		return apiKeySource{}, fmt.Errorf("%q is not the name of a cookie", cookie)
+	}
+	return apiKeySource{header: names[0], session: names[1], cookie: cookie}, nil
+}
+
+// close stops following the files.
+func (a *apiKeys) close() error {
+	if a == nil || a.keys == nil {
+		return nil
+	}
+	return a.keys.Close()
+}
+
+// errUnknownAPIKey says that no such key is configured.
+var errUnknownAPIKey = errors.New("unknown API key")
+
+// verifyAPIKey finds out whose API key this is, and which session of it.
+func (h *Handler) verifyAPIKey(ctx context.Context, found credential) (caller, error) {
+	a := h.apiKeys
+	digests := h.app.digests(ctx)
+	if digests == nil {
+		return caller{}, errUnavailable{revocation.ErrClosed}
+	}
+	if len(found.text) > apikey.MaxKeyLength {
+		return caller{}, errUnknownAPIKey
+	}
+	c := caller{unproven: a.keys == nil}
+	client := ""
+	if a.keys != nil {
+		var ok bool
+		if client, ok = a.keys.Lookup(found.text); !ok {
+			return caller{}, errUnknownAPIKey
+		}
+	} else {
+		client = apiKeyPrefix + digests.keys.Digest(found.text)
+	}
+	session, err := a.session(digests, client, found.session, &c)
+	if err != nil {
+		return caller{}, err
+	}
+	c.session = &session
+	c.identity = revocation.NewIdentity(a.realm, session.ID, session.ID, client, session.Begun, time.Time{})
+	c.claims = apiKeyClaims{a, c.identity}
+	return c, nil
+}
+
+// session returns the session that the request names, or a new one: also in place of one
+// that is older than revocations are remembered, since whoever has the key may begin one.
+func (a *apiKeys) session(digests *digests, client, text string, c *caller) (apikey.Session, error) {
+	if text != "" {
+		session, err := digests.sessions.Parse(client, text)
+		if err != nil || time.Since(session.Begun) < a.maxAge {
+			return session, err
+		}
+	}
+	c.begun = true
+	return digests.sessions.Begin(client), nil
+}
+
+// apiKeyPrefix begins the names of keys whose validity is left to the API.
+const apiKeyPrefix = "api-key:"
+
+// apiKeyClaims are the claims of an API key's session.
+type apiKeyClaims struct {
+	of *apiKeys
+	id *revocation.Identity
+}
+
+// Claim implements claimSource.
+func (c apiKeyClaims) Claim(name string) (string, bool) {
+	switch name {
+	case c.of.names[0]:
+		return c.id.Client(), true
+	case c.of.names[1]:
+		return c.id.Session(), true
+	default:
+		return "", false
+	}
+}
+
+// nameSession tells the upstream which session a request belongs to, and the client, if
+// it is a new one, once the API has not refused the key.
+func (a *apiKeys) nameSession(w http.ResponseWriter, r *http.Request, c *caller) http.ResponseWriter {
+	r.Header[a.source.session] = []string{c.session.Text}
+	if !c.begun {
+		return w
+	}
+	return &sessionWriter{
+		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		source:                &a.source, text: c.session.Text, secure: r.TLS != nil,
+	}
+}
+
+// sessionWriter adds the name of a new session to the answer.
+type sessionWriter struct {
+	*caddyhttp.ResponseWriterWrapper
+	source *apiKeySource
+	text   string
+	secure bool
+	done   bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *sessionWriter) WriteHeader(status int) {
+	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
+	if status >= http.StatusOK && !w.done {
+		w.done = true
+		if !refused {
+			w.Header()[w.source.session] = []string{w.text}
+			http.SetCookie(w, w.source.newCookie(w.text, w.secure, 0))
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (w *sessionWriter) Write(p []byte) (int, error) {
+	if !w.done {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *sessionWriter) ReadFrom(from io.Reader) (int64, error) {
+	if !w.done {
+		w.WriteHeader(http.StatusOK)
+	}
+	return w.ResponseWriterWrapper.ReadFrom(from)
+}
+
+// newCookie is the cookie of a session; with maxAge -1 it deletes it.
+func (s *apiKeySource) newCookie(text string, secure bool, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: s.cookie, Value: text, Path: "/", HttpOnly: true, Secure: secure,
+		SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
+	}
+}
+
+// forgetCookie has a client forget the cookie of a session that is no good any more, which
+// it would go on presenting.
+func (a *apiKeys) forgetCookie(w http.ResponseWriter, r *http.Request) {
+	if a == nil || !slices.ContainsFunc(r.Header["Cookie"], func(field string) bool { return strings.Contains(field, a.source.cookie) }) {
+		return
+	}
+	http.SetCookie(w, a.source.newCookie("", r.TLS != nil, -1))
+}

@@ -1,0 +1,189 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/revocation"
+	"example.com/caddy-token-auth/token"
+	"example.com/caddy-token-auth/token/apikey"
+	"example.com/caddy-token-auth/token/opaque"
+)
+
+// caller is who sends a request, by a credential that was found good.
+type caller struct {
+	// identity is nil where the API judges the credential and nothing can revoke it.
+	identity *revocation.Identity
+	claims   claimSource // nil: none
+	// unproven says that only the API knows whether the credential is genuine.
+	unproven bool
+	// session is that of an API key, nil otherwise; begun says that it is a new one.
+	session *apikey.Session
+	begun   bool
+}
+
+// claimSource has the claims of a credential.
+type claimSource interface {
+	Claim(name string) (string, bool)
+}
+
+// claim returns the claim with this name.
+func (c *caller) claim(name string) (string, bool) {
+	if c.claims == nil {
+		return "", false
+	}
+	return c.claims.Claim(name)
+}
+
+// client returns the client's identifier, or "".
+func (c *caller) client() string {
+	if c.identity == nil {
+		return ""
+	}
+	return c.identity.Client()
+}
+
+// authorize judges the credential of a request. It returns either who sends it, by a
+// credential that the list holds nothing against, or why it is refused.
+func (h *Handler) authorize(r *http.Request) (caller, *refusal) {
+	found, err := h.sources.find(r)
+	if err != nil {
+		return caller{}, credentialRefusal(err)
+	}
+	c, refused := h.judge(r, found)
+	if refused == nil {
+		h.sources.moveQuery(r, found.text)
+	}
+	return c, refused
+}
+
+// judge verifies a credential, looks it up in the list and checks the client's address,
+// in this order: nothing is looked up that was not verified.
+func (h *Handler) judge(r *http.Request, found credential) (caller, *refusal) {
+	c, err := h.verify(r.Context(), found)
+	if err != nil {
+		return caller{}, credentialRefusal(err)
+	}
+	return c, h.admissible(r, &c)
+}
+
+// admissible looks a verified caller up in the list and checks its address.
+func (h *Handler) admissible(r *http.Request, c *caller) *refusal {
+	if refused := h.check(r, c); refused != nil {
+		return refused
+	}
+	if !h.addressAllowed(r, c.client()) {
+		return &refusal{reason: dialect.AddressForbidden}
+	}
+	return nil
+}
+
+// verify finds out whose credential this is, without asking whether it was revoked.
+func (h *Handler) verify(ctx context.Context, found credential) (caller, error) {
+	switch found.kind {
+	case kindAPIKey:
+		return h.verifyAPIKey(ctx, found)
+	case kindScheme:
+		return caller{unproven: true}, nil
+	default:
+		return h.verifyToken(ctx, found.text)
+	}
+}
+
+// verifyToken verifies an access or refresh token.
+func (h *Handler) verifyToken(ctx context.Context, raw string) (caller, error) {
+	if !h.takesAsJWT(raw) {
+		return h.opaque.identify(ctx, h.app, raw)
+	}
+	t, err := h.verifier.Verify(ctx, raw)
+	if err != nil {
+		return caller{}, err
+	}
+	return h.complete(ctx, t)
+}
+
+// takesAsJWT reports whether raw is verified as a JWT. Where both kinds are taken, one
+// that any parser could take for a JWT is never passed for an opaque token.
+func (h *Handler) takesAsJWT(raw string) bool {
+	return h.opaque == nil || h.verifier != nil && opaque.ResemblesJWT(raw)
+}
+
+// complete returns the caller of a verified JWT. Where it lacks the claim that a logout
+// needs, what was seen of its issue is used.
+func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) {
+	id := t.Identity()
+	if !h.lacksClaim(id) {
+		return caller{identity: id, claims: t}, nil
+	}
+	list := h.app.list(ctx)
+	if list == nil {
+		return caller{}, errUnavailable{revocation.ErrClosed}
+	}
+	known, err := list.Known(ctx, id.Realm(), id.Token())
+	switch {
+	case err != nil:
+		return caller{}, errUnavailable{err}
+	case known == nil:
+		return caller{}, errNoClaim
+	}
+	return caller{identity: known, claims: t}, nil
+}
+
+// lacksClaim reports whether a token lacks what a logout revokes.
+func (h *Handler) lacksClaim(id *revocation.Identity) bool {
+	if h.logout.exact == "" {
+		return false
+	}
+	return h.logoutScope == revocation.ScopeClient && id.Client() == "" ||
+		h.logoutScope == revocation.ScopeSession && id.Session() == ""
+}
+
+var (
+	// errNoClaim says that no logout could reach the token.
+	errNoClaim = errors.New("the token does not name what a logout revokes, and was not seen being issued")
+	// errNotIssued says that the token was not seen being issued.
+	errNotIssued = errors.New("the token was not seen being issued")
+)
+
+// errUnavailable says nothing about the credential.
+type errUnavailable struct{ error }
+
+func (e errUnavailable) Unwrap() error { return e.error }
+
+// check asks the list about a verified caller.
+func (h *Handler) check(r *http.Request, c *caller) *refusal {
+	if c.identity == nil {
+		return nil
+	}
+	ctx := r.Context()
+	list := h.app.list(ctx)
+	if list == nil {
+		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+	}
+	verdict, err := list.Check(ctx, c.identity)
+	if verdict == revocation.RotatedToken && h.rotateGrace > 0 {
+		return h.checkRotated(ctx, list, c)
+	}
+	return verdictRefusal(verdict, err)
+}
+
+// checkRotated lets a token through that was exchanged for a newer one just now.
+func (h *Handler) checkRotated(ctx context.Context, list *revocation.List, c *caller) *refusal {
+	at, err := list.RotatedAt(ctx, c.identity)
+	switch {
+	case err != nil:
+		return &refusal{reason: dialect.Unavailable, err: err}
+	case at.IsZero() || time.Since(at) > h.rotateGrace:
+		return &refusal{reason: dialect.RevokedCredential}
+	default:
+		return nil
+	}
+}
+
+func (h *Handler) addressAllowed(r *http.Request, client string) bool {
+	list := h.allowed.get()
+	return list == nil || list.allows(client, clientAddr(r))
+}

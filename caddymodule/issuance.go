@@ -1,0 +1,166 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/revocation"
+)
+
+// errAnswerTooLarge ends an answer that exceeds maxAnswerBody.
+var errAnswerTooLarge = errors.New("the upstream's answer is too large to be watched")
+
+// forwardWatched proxies r and holds the answer back. It returns nil, with the
+// response written or an error, where there is no answer to judge.
+func (h *Handler) forwardWatched(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (*capture, error) {
+	// The answer is read here, whatever compression the client would understand.
+	r.Header.Set("Accept-Encoding", "identity")
+	// Nor may the client ask for a part of it.
+	r.Header.Del("Range")
+	r.Header.Del("If-Range")
+	answer := newCapture()
+	err := h.pass(answer, r, next)
+	switch {
+	case answer.overflow:
+		return nil, h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: errAnswerTooLarge})
+	case err != nil:
+		return nil, err
+	}
+	return answer, nil
+}
+
+// serveLogin forwards a login. It needs no credential; what it issues is recorded
+// where a cut-off would wrongly cover it.
+func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	h.remember(w, r)
+	var since revocation.Mark
+	if list := h.app.list(r.Context()); list != nil {
+		since = list.Mark()
+	}
+	answer, err := h.forwardWatched(w, r, next)
+	if answer == nil {
+		return err
+	}
+	if !answer.succeeded() {
+		return answer.release(w)
+	}
+	// An answer that cannot be read issues nothing that we could record.
+	seen, _ := h.learn(r, answer, since, nil)
+	refused := seen.refused
+	if refused == nil && seen.client != "" && !h.addressAllowed(r, seen.client) {
+		refused = &refusal{reason: dialect.AddressForbidden}
+	}
+	if refused != nil && !h.waves(r, refused) {
+		return h.refuse(w, r, refused)
+	}
+	return answer.release(w)
+}
+
+// learned is what an answer has taught.
+type learned struct {
+	found   issued
+	client  string   // whose the tokens are
+	refused *refusal // why they must not be handed out
+}
+
+// learn reads an answer and records the issuance of the tokens in it. used is the
+// identity of the refresh token that they were exchanged for, or nil. The error means
+// that the answer cannot be read.
+//
+// A JWT that says everything itself can be handed out though its issuance could not be
+// recorded: it is treated by the strict rule then, as one that was not seen. All others
+// would be refused, or be out of a logout's reach.
+func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark, used *revocation.Identity) (learned, error) {
+	if answer.body.Len() == 0 {
+		return learned{}, nil
+	}
+	body, err := answer.plainBody()
+	if err == nil {
+		var seen learned
+		if seen.found, err = h.issue.read(body); err == nil {
+			h.learnTokens(r, &seen, since, used)
+			return seen, nil
+		}
+	}
+	h.log.Warn("answer that issues tokens cannot be read", zap.Error(err))
+	return learned{}, err
+}
+
+// newToken is one token that an answer hands out.
+type newToken struct {
+	raw     string
+	expires time.Time            // as the answer says, or zero
+	id      *revocation.Identity // what the token says itself; nil for an opaque one
+}
+
+// learnTokens records the tokens of an answer as belonging together.
+func (h *Handler) learnTokens(r *http.Request, seen *learned, since revocation.Mark, used *revocation.Identity) {
+	tokens := []newToken{
+		{raw: seen.found.access, expires: seen.found.accessExpires},
+		{raw: seen.found.refresh, expires: seen.found.refreshExpires},
+	}
+	owner := revocation.Issuance{Realm: h.opaqueRealm()}
+	for i := range tokens {
+		t := &tokens[i]
+		if t.raw == "" || !h.takesAsJWT(t.raw) {
+			continue
+		}
+		verified, err := h.verifier.Verify(r.Context(), t.raw)
+		if err != nil {
+			h.log.Warn("the API issued a token that does not verify", zap.Error(err))
+			t.raw = ""
+			continue
+		}
+		t.id = verified.Identity()
+		owner.Realm = t.id.Realm()
+		owner.Client = firstOf(owner.Client, t.id.Client())
+		owner.Session = firstOf(owner.Session, t.id.Session())
+	}
+	owner.Client = firstOf(owner.Client, seen.found.client, clientOf(used))
+	owner.Session = firstOf(owner.Session, seen.found.session, sessionOf(used))
+	seen.client = owner.Client
+	for _, t := range tokens {
+		if t.raw == "" {
+			continue
+		}
+		if refused := h.learnToken(r, t, &owner, since); refused != nil {
+			seen.refused = refused
+			return
+		}
+	}
+}
+
+// learnToken records one token.
+func (h *Handler) learnToken(r *http.Request, t newToken, owner *revocation.Issuance, since revocation.Mark) *refusal {
+	list := h.app.list(r.Context())
+	ctx, cancel := recordContext(r)
+	defer cancel()
+	complete := t.id != nil && !h.lacksClaim(t.id)
+	switch {
+	case complete && list == nil:
+		return nil
+	case complete:
+		if err := list.Issued(ctx, t.id, since); err != nil {
+			h.log.Error("issuance not recorded, the token may be refused if it was issued in the second of a logout", zap.Error(err))
+		}
+		return nil
+	case t.id == nil && (h.opaque == nil || h.opaque.mode == opaqueIntrospect):
+		return nil // the authorization server knows it
+	case list == nil:
+		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+	}
+	seen, err := h.issuanceOf(ctx, t, owner)
+	if err != nil {
+		h.log.Warn("the API issued a token that cannot be one", zap.Error(err))
+		return nil
+	}
+	if _, err := list.Learn(ctx, seen, since); err != nil {
+		return &refusal{reason: dialect.Unavailable, err: err}
+	}
+	return nil
+}
