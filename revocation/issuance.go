@@ -59,7 +59,7 @@ func (l *List) Known(ctx context.Context, realm, token string) (*Identity, error
 	if c, ok := l.known.get(key); ok && c.number == number {
 		return c.identity, nil
 	}
-	if l.filter != nil && l.filter.Absent(key) {
+	if l.certainlyAbsent([]Key{key}) {
 		return nil, nil
 	}
 	found, err := l.store.Lookup(ctx, key)

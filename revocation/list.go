@@ -16,18 +16,25 @@ type Options struct {
 	// MaxTokenLifetime is how long cut-offs are remembered, and how old a token
 	// may be; DefaultMaxTokenLifetime.
 	MaxTokenLifetime time.Duration
+	// MaxStaleness is how long answers are given without the store while its feed is
+	// broken, at least MinMaxStaleness; DefaultMaxStaleness. It matters for a store with
+	// a Feed alone.
+	MaxStaleness time.Duration
+	// OnFeed is told what happens to the feed, from several goroutines. It returns soon.
+	OnFeed func(FeedEvent)
 	// Now is the clock; time.Now.
 	Now func() time.Time
 }
 
 // List is a revocation list: a Store and what is needed to ask it rarely.
 type List struct {
-	store  Store
-	filter Filter // nil where the store has none
-	now    func() time.Time
-	cache  *shardedCache[cachedVerdict]
-	known  *shardedCache[cachedIssuance]
-	seq    sequences
+	store    Store
+	filter   Filter    // nil where the store has none
+	follower *follower // nil where the store has no feed
+	now      func() time.Time
+	cache    *shardedCache[cachedVerdict]
+	known    *shardedCache[cachedIssuance]
+	seq      sequences
 
 	// retention is nil once the list is closed.
 	retention atomic.Pointer[retention]
@@ -50,6 +57,12 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.MaxStaleness == 0 {
+		opts.MaxStaleness = DefaultMaxStaleness
+	}
+	if opts.MaxStaleness < MinMaxStaleness {
+		return nil, fmt.Errorf("max staleness %s: want at least %s", opts.MaxStaleness, MinMaxStaleness)
+	}
 	cache, err := newCache[cachedVerdict](opts.CacheSize)
 	if err != nil {
 		return nil, err
@@ -60,8 +73,12 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	}
 	l := &List{store: store, now: opts.Now, cache: cache, known: known}
 	l.filter, _ = store.(Filter)
-	if err := l.loadRetention(ctx, opts.MaxTokenLifetime); err != nil {
+	feed, followed := store.(Feed)
+	if err := l.loadRetention(ctx, opts.MaxTokenLifetime, followed); err != nil {
 		return nil, err
+	}
+	if followed {
+		l.follower = newFollower(l, feed, opts)
 	}
 	return l, nil
 }
@@ -70,8 +87,11 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 // ErrClosed.
 func (l *List) Close() error {
 	l.retentionMu.Lock()
-	l.retention.Store(nil)
+	wasOpen := l.retention.Swap(nil) != nil
 	l.retentionMu.Unlock()
+	if wasOpen && l.follower != nil {
+		l.follower.close()
+	}
 	return l.store.Close()
 }
 
@@ -102,8 +122,13 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	if r == nil {
 		return Unknown, ErrClosed
 	}
-	if !id.undated && r.tooOld(id.issuedAt, l.now()) {
+	now := l.now()
+	if !id.undated && r.tooOld(id.issuedAt, now) {
 		return TooOld, nil
+	}
+	// While the feed is broken for too long, the store alone knows.
+	if l.follower != nil && !l.follower.trusted(now) {
+		return l.lookUp(ctx, id)
 	}
 	// The numbers are read before the lookup: an entry that lands after this
 	// line makes the verdict below outdated, whenever it is put into the cache.
@@ -111,9 +136,12 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == numbers {
 		return c.verdict, nil
 	}
-	verdict, err := l.lookUp(ctx, id)
-	if err != nil {
-		return Unknown, err
+	verdict := Live
+	if !l.allAbsent(id.keys[:]) {
+		var err error
+		if verdict, err = l.lookUp(ctx, id); err != nil {
+			return Unknown, err
+		}
 	}
 	l.cache.add(id.cacheKey, cachedVerdict{verdict: verdict, numbers: numbers})
 	return verdict, nil
@@ -121,9 +149,6 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 
 // lookUp asks the store.
 func (l *List) lookUp(ctx context.Context, id *Identity) (Verdict, error) {
-	if l.allAbsent(id.keys[:]) {
-		return Live, nil
-	}
 	found, err := l.store.Lookup(ctx, id.keys[:]...)
 	if err != nil {
 		return Unknown, fmt.Errorf("look up revocations: %w", err)
@@ -134,8 +159,23 @@ func (l *List) lookUp(ctx context.Context, id *Identity) (Verdict, error) {
 	return verdictOf(id, found), nil
 }
 
-// allAbsent reports whether the store certainly holds none of keys.
+// allAbsent reports whether the store certainly holds none of keys: by its own Filter, or
+// by the feed, whose summary the caller has found to be trusted.
 func (l *List) allAbsent(keys []Key) bool {
+	if l.follower == nil {
+		return l.certainlyAbsent(keys)
+	}
+	for _, k := range keys {
+		if !k.IsZero() && l.follower.index.MayContain(k) {
+			return false
+		}
+	}
+	return true
+}
+
+// certainlyAbsent is allAbsent by the store's own Filter alone, for questions to which an
+// answer that is outdated by the delay of a feed would be wrong.
+func (l *List) certainlyAbsent(keys []Key) bool {
 	if l.filter == nil {
 		return false
 	}

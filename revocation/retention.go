@@ -141,8 +141,9 @@ func retentionOf(e Entry) (retention, error) {
 	return r, nil
 }
 
-// loadRetention reads the stored retention and changes it to lifetime.
-func (l *List) loadRetention(ctx context.Context, lifetime time.Duration) error {
+// loadRetention reads the stored retention and changes it to lifetime. Where the store is
+// shared with others it is never lowered: they may count on it.
+func (l *List) loadRetention(ctx context.Context, lifetime time.Duration, shared bool) error {
 	found, err := l.store.Lookup(ctx, retentionKey)
 	if err != nil {
 		return fmt.Errorf("look up the retention: %w", err)
@@ -155,6 +156,9 @@ func (l *List) loadRetention(ctx context.Context, lifetime time.Duration) error 
 	} else {
 		// A new list: nothing was ever revoked, so nothing can be forgotten.
 		stored = retention{lifetime: lifetime}
+	}
+	if shared {
+		lifetime = max(lifetime, stored.lifetime)
 	}
 	isNew := len(found) == 0 || found[0].Scope == 0
 	l.pristine.Store(isNew)
@@ -183,6 +187,20 @@ func (l *List) RaiseMaxTokenLifetime(ctx context.Context, lifetime time.Duration
 		return l.changeRetention(ctx, retention{lifetime: lifetime}, lifetime, true)
 	}
 	return l.changeRetention(ctx, *r, lifetime, false)
+}
+
+// adoptRetention puts a retention in force that another process has stored, if it is longer:
+// tokens that live longer there may be presented here, and their revocations with them.
+func (l *List) adoptRetention(e Entry) {
+	other, err := retentionOf(e)
+	if err != nil {
+		return // not of this version: what is in force stays
+	}
+	l.retentionMu.Lock()
+	defer l.retentionMu.Unlock()
+	if r := l.retention.Load(); r != nil && other.lifetime > r.lifetime {
+		l.retention.Store(&other)
+	}
 }
 
 // changeRetention stores the retention if it is new or changes, and puts it in force.

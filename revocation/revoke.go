@@ -114,7 +114,7 @@ func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (time.
 		at = id.issuedAt
 	}
 	keys := id.cutoffKeys()
-	if l.allAbsent(keys) {
+	if l.certainlyAbsent(keys) {
 		return at, nil
 	}
 	found, err := l.store.Lookup(ctx, keys...)
@@ -133,6 +133,9 @@ func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (time.
 func (l *List) write(ctx context.Context, entry Entry) error {
 	l.pristine.Store(false)
 	err := l.store.Revoke(ctx, entry)
+	if l.follower != nil {
+		l.follower.note(entry)
+	}
 	// After an error too: it may have been stored.
 	l.seq.touch(entry.Key())
 	return err
@@ -160,7 +163,7 @@ func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
 		return ErrClosed
 	}
 	cutoffs := id.cutoffKeys()
-	if len(cutoffs) == 0 || l.allAbsent(cutoffs) {
+	if len(cutoffs) == 0 || l.certainlyAbsent(cutoffs) {
 		return nil
 	}
 	found, err := l.store.Lookup(ctx, cutoffs...)

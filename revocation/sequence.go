@@ -35,13 +35,23 @@ func slotOf(k Key) uint16 { return binary.BigEndian.Uint16(k[:2]) }
 // one that was drawn before another but arrives after it changes nothing, since
 // whoever read the other read it after both changes had been made.
 func (s *sequences) touch(k Key) {
-	n := s.last.Add(1)
-	slot := &s.slots[slotOf(k)]
+	raise(&s.slots[slotOf(k)], s.last.Add(1))
+}
+
+func raise(slot *atomic.Uint64, n uint64) {
 	for {
 		old := slot.Load()
 		if old >= n || slot.CompareAndSwap(old, n) {
 			return
 		}
+	}
+}
+
+// touchAll gives every slot the next number.
+func (s *sequences) touchAll() {
+	n := s.last.Add(1)
+	for i := range s.slots {
+		raise(&s.slots[i], n)
 	}
 }
 

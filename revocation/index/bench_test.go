@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
-
-	"example.com/caddy-token-auth/revocation"
 )
 
 var sizes = []int{1_000, 1_000_000}
@@ -19,9 +17,9 @@ func filled(n int) *Index {
 	return x
 }
 
-func randomKeys() []revocation.Key {
+func randomKeys() []Key {
 	rng := rand.New(rand.NewPCG(1, 2))
-	keys := make([]revocation.Key, 1<<16)
+	keys := make([]Key, 1<<16)
 	for i := range keys {
 		keys[i] = keyOf(1<<40 + rng.Uint64N(1<<40))
 	}

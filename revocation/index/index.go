@@ -4,9 +4,10 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
-
-	"example.com/caddy-token-auth/revocation"
 )
+
+// Key identifies an entry: a hash of 128 bits, such as a revocation.Key.
+type Key = [16]byte
 
 // shardBits is the number of hash bits that choose the shard.
 const shardBits = 8
@@ -14,7 +15,7 @@ const shardBits = 8
 // Index maps keys to expiries. Make it with New.
 type Index struct {
 	seed   maphash.Seed
-	hash   func(revocation.Key) uint64 // replaced by tests that need collisions
+	hash   func(Key) uint64 // replaced by tests that need collisions
 	count  atomic.Int64
 	shards [1 << shardBits]shard
 }
@@ -33,19 +34,19 @@ func New() *Index {
 	return x
 }
 
-func (x *Index) seeded(key revocation.Key) uint64 {
+func (x *Index) seeded(key Key) uint64 {
 	return maphash.Bytes(x.seed, key[:])
 }
 
 // locate returns the shard of key and its hash, whose upper bits chose the shard.
-func (x *Index) locate(key revocation.Key) (*shard, uint64) {
+func (x *Index) locate(key Key) (*shard, uint64) {
 	h := x.hash(key)
 	return &x.shards[h>>(64-shardBits)], h
 }
 
 // Add records that key has an entry that expires at expiry, in Unix seconds, not 0.
 // Adding the same pair twice takes two calls of Remove to undo.
-func (x *Index) Add(key revocation.Key, expiry uint32) {
+func (x *Index) Add(key Key, expiry uint32) {
 	if expiry == 0 {
 		panic("index: expiry 0 marks an empty slot")
 	}
@@ -56,8 +57,40 @@ func (x *Index) Add(key revocation.Key, expiry uint32) {
 	x.count.Add(1)
 }
 
+// Ensure records that key has an entry that expires at expiry, in Unix seconds, not 0,
+// unless it is known to have one that expires then or later. It is for those who need
+// MayContain alone, and who let Purge forget what has expired.
+func (x *Index) Ensure(key Key, expiry uint32) {
+	if expiry == 0 {
+		panic("index: expiry 0 marks an empty slot")
+	}
+	s, h := x.locate(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.table.latest(h) >= expiry {
+		return
+	}
+	s.table.insert(h, expiry)
+	x.count.Add(1)
+}
+
+// Purge removes all entries that expire at the given time or before, in Unix seconds,
+// and returns how many they were. It holds up a 256th of the other calls at a time.
+func (x *Index) Purge(until uint32) int {
+	removed := 0
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.Lock()
+		n := s.table.purge(until)
+		s.mu.Unlock()
+		x.count.Add(-int64(n))
+		removed += n
+	}
+	return removed
+}
+
 // Remove undoes one Add of the same key and expiry, and reports whether there was one.
-func (x *Index) Remove(key revocation.Key, expiry uint32) bool {
+func (x *Index) Remove(key Key, expiry uint32) bool {
 	s, h := x.locate(key)
 	s.mu.Lock()
 	removed := s.table.remove(h, expiry)
@@ -70,7 +103,7 @@ func (x *Index) Remove(key revocation.Key, expiry uint32) bool {
 
 // MayContain reports whether there may be an entry under key. False is exact as of
 // some moment during the call.
-func (x *Index) MayContain(key revocation.Key) bool {
+func (x *Index) MayContain(key Key) bool {
 	s, h := x.locate(key)
 	s.mu.RLock()
 	_, found := s.table.find(h)
@@ -80,7 +113,7 @@ func (x *Index) MayContain(key revocation.Key) bool {
 
 // Candidates appends to dst the expiries, in Unix seconds, under which an entry for
 // key may be stored, and returns the extended slice. Usually there is none or one.
-func (x *Index) Candidates(dst []uint32, key revocation.Key) []uint32 {
+func (x *Index) Candidates(dst []uint32, key Key) []uint32 {
 	s, h := x.locate(key)
 	s.mu.RLock()
 	defer s.mu.RUnlock()

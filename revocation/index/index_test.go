@@ -6,22 +6,20 @@ import (
 	"slices"
 	"sync"
 	"testing"
-
-	"example.com/caddy-token-auth/revocation"
 )
 
-func keyOf(n uint64) revocation.Key {
-	var k revocation.Key
+func keyOf(n uint64) Key {
+	var k Key
 	binary.BigEndian.PutUint64(k[:], n)
 	return k
 }
 
 // model is what an Index has to agree with.
-type model map[revocation.Key][]uint32
+type model map[Key][]uint32
 
-func (m model) add(k revocation.Key, e uint32) { m[k] = append(m[k], e) }
+func (m model) add(k Key, e uint32) { m[k] = append(m[k], e) }
 
-func (m model) remove(k revocation.Key, e uint32) bool {
+func (m model) remove(k Key, e uint32) bool {
 	i := slices.Index(m[k], e)
 	if i < 0 {
 		return false
@@ -92,19 +90,19 @@ func checkTable(t *testing.T, tab *table) {
 }
 
 func TestAgreesWithAMap(t *testing.T) {
-	hashes := map[string]func(*Index) func(revocation.Key) uint64{
-		"seeded": func(x *Index) func(revocation.Key) uint64 { return x.seeded },
-		"every key collides": func(*Index) func(revocation.Key) uint64 {
-			return func(revocation.Key) uint64 { return 0xfeed }
+	hashes := map[string]func(*Index) func(Key) uint64{
+		"seeded": func(x *Index) func(Key) uint64 { return x.seeded },
+		"every key collides": func(*Index) func(Key) uint64 {
+			return func(Key) uint64 { return 0xfeed }
 		},
-		"largest hashes": func(*Index) func(revocation.Key) uint64 {
-			return func(k revocation.Key) uint64 { return ^uint64(0) - binary.BigEndian.Uint64(k[:])%7 }
+		"largest hashes": func(*Index) func(Key) uint64 {
+			return func(k Key) uint64 { return ^uint64(0) - binary.BigEndian.Uint64(k[:])%7 }
 		},
-		"few hashes": func(x *Index) func(revocation.Key) uint64 {
-			return func(k revocation.Key) uint64 { return x.seeded(k) & (0xff<<56 | 0x7) }
+		"few hashes": func(x *Index) func(Key) uint64 {
+			return func(k Key) uint64 { return x.seeded(k) & (0xff<<56 | 0x7) }
 		},
-		"one shard": func(x *Index) func(revocation.Key) uint64 {
-			return func(k revocation.Key) uint64 { return x.seeded(k) >> 8 }
+		"one shard": func(x *Index) func(Key) uint64 {
+			return func(k Key) uint64 { return x.seeded(k) >> 8 }
 		},
 	}
 	for name, hash := range hashes {
@@ -223,5 +221,36 @@ func TestMayContainDoesNotAllocate(t *testing.T) {
 	hit, miss := keyOf(1), keyOf(2)
 	if n := testing.AllocsPerRun(1000, func() { x.MayContain(hit); x.MayContain(miss) }); n != 0 {
 		t.Fatalf("%v allocations", n)
+	}
+}
+
+func TestEnsuredKeysAreThereUntilTheyArePurged(t *testing.T) {
+	x := New()
+	const n = 20_000
+	for i := range uint64(n) {
+		x.Ensure(keyOf(i), uint32(1+i))
+		x.Ensure(keyOf(i), uint32(1+i))     // once more
+		x.Ensure(keyOf(i), uint32(1+i)/2+1) // which it outlives
+	}
+	if x.Len() != n {
+		t.Fatalf("%d entries, want %d", x.Len(), n)
+	}
+	for _, until := range []uint32{0, 1, n / 2, n / 2, n - 1} {
+		x.Purge(until)
+		if got, want := x.Len(), n-int(until); got != want {
+			t.Fatalf("%d entries after all until %d were purged, want %d", got, until, want)
+		}
+		for i := range uint64(n) {
+			if got, want := x.MayContain(keyOf(i)), uint32(1+i) > until; got != want {
+				t.Fatalf("purged until %d: key %d is there: %t", until, i, got)
+			}
+		}
+	}
+	x.Ensure(keyOf(n-1), 2*n)
+	if x.Purge(n) != 1 || !x.MayContain(keyOf(n-1)) {
+		t.Error("an entry went with an earlier expiry of its own")
+	}
+	if x.Purge(2*n) != 1 || x.Len() != 0 {
+		t.Errorf("%d entries are left", x.Len())
 	}
 }

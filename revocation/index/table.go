@@ -62,6 +62,41 @@ func (t *table) appendExpiries(dst []uint32, h uint64) []uint32 {
 	return dst
 }
 
+// latest returns the latest expiry with hash h, or 0.
+func (t *table) latest(h uint64) uint32 {
+	latest := uint32(0)
+	i, found := t.find(h)
+	for ; found && i < len(t.slots) && t.slots[i].expiry != 0 && t.slots[i].hash() == h; i++ {
+		latest = max(latest, t.slots[i].expiry)
+	}
+	return latest
+}
+
+// purge removes what expires at the given time or before, and returns how many entries
+// that were. The others move to a table of their size.
+func (t *table) purge(until uint32) int {
+	removed := 0
+	for i := range t.slots {
+		if expiry := t.slots[i].expiry; expiry != 0 && expiry <= until {
+			removed++
+		}
+	}
+	if removed == 0 {
+		return 0
+	}
+	// Not emptied in place: a search ends at the first empty slot.
+	kept := t.slots[:0:0]
+	for i := range t.slots {
+		if t.slots[i].expiry > until {
+			kept = append(kept, t.slots[i])
+		}
+	}
+	from := table{slots: kept, used: uint32(len(kept))}
+	from.resize(max(minHomes, len(kept)*growthPercent/maxLoadPercent))
+	*t = from
+	return removed
+}
+
 func (t *table) insert(h uint64, expiry uint32) {
 	if uint64(t.used+1)*100 > uint64(t.homes)*maxLoadPercent {
 		t.resize(max(minHomes, int(uint64(t.homes)*growthPercent/100)+1))
