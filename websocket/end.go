@@ -1,0 +1,202 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// ending is what is known about the end of a connection. Conn.mu guards it.
+//
+// While the connection is being ended, the client gets a close frame and is read from
+// until it has answered: closing a socket with unread bytes in it would reset it, and the
+// client might lose the close frame. The upstream gets its last message and, where the
+// end is graceful, a close frame, and is read from until it has answered. When both
+// sides are done, or have used up their time, the connection has ended.
+type ending struct {
+	cause error       // why; nil while the connection is open
+	frame []byte      // the close frame that waits for the client
+	timer *time.Timer // calls Conn.expire
+
+	told    bool // the client has a close frame, whoever sent it, and gets nothing more
+	replied bool // the client's close frame or the end of its stream has been read
+	gone    bool // the client's stream is closed or broken
+
+	farewell farewell
+	graceful bool // the upstream gets a close frame and is to answer it
+	asked    bool // the upstream has got a last message and is to answer it
+	answered bool // it has
+	silent   bool // the upstream's close frame or the end of its stream has been seen
+
+	ended bool
+}
+
+// farewell is how far the last bytes for the upstream are on their way.
+type farewell uint8
+
+const (
+	farewellNone farewell = iota // there are none, or the proxy has written them
+	farewellDue                  // Read has yet to make them
+	farewellSaid                 // Read returns them
+)
+
+// step is what Read has to do next.
+type step uint8
+
+const (
+	stepRead     step = iota // from the client
+	stepFarewell             // make the last bytes for the upstream
+	stepAwaitEnd             // there is nothing to do but to wait
+	stepEnded
+)
+
+// Disconnect ends the connection: at the end of the server's frame that is under way, at
+// once if there is none, the client gets a close frame. It returns without waiting for
+// that. If the frame does not end within Options.CloseWait, the connection is cut without
+// a close frame. Only the first Disconnect or violation counts.
+func (c *Conn) Disconnect(cl Closing) { c.fail(disconnected(cl)) }
+
+// fail ends the connection for a cause that says what the client is told.
+func (c *Conn) fail(err error) {
+	cl := Closing{Code: ws.StatusInternalServerError}
+	if asked, ok := errors.AsType[*DisconnectError](err); ok {
+		cl = asked.Closing
+	} else if violated, ok := errors.AsType[*ViolationError](err); ok {
+		cl.Code, cl.Reason = violated.Code, "upstream error"
+		if !violated.Server {
+			cl.Reason = violated.Err.Error()
+		}
+	}
+	c.begin(err, cl)
+}
+
+// begin begins to end the connection.
+func (c *Conn) begin(cause error, cl Closing) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.open() {
+		return
+	}
+	c.cause, c.frame, c.graceful = cause, closeFrame(cl), cl.Graceful
+	c.beginWaiting()
+	if !c.writing && !c.told && c.betweenFrames() {
+		c.writing = true
+		c.background.Go(c.passTurn)
+	}
+	c.settle()
+}
+
+// beginWaiting starts the time that the two sides have. The caller holds mu.
+func (c *Conn) beginWaiting() {
+	if !c.replied && (c.graceful || c.options.LastMessage != nil) {
+		c.farewell = farewellDue
+	}
+	c.timer = time.AfterFunc(c.options.CloseWait, c.expire)
+	c.turn.Broadcast()
+}
+
+// expire is called when the client's time is up, and again when the upstream's is.
+func (c *Conn) expire() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.ended:
+	case c.gone:
+		c.end()
+	default:
+		c.lose()
+	}
+}
+
+// lose gives the client up. The caller holds mu.
+func (c *Conn) lose() {
+	c.gone, c.pending, c.frame = true, nil, nil
+	c.settle()
+	if !c.ended {
+		c.timer.Reset(c.options.CloseWait)
+		c.background.Go(c.closeQuietly) // ends the Read that is under way
+	}
+}
+
+// settle ends the connection if both sides are done. The caller holds mu.
+func (c *Conn) settle() {
+	if c.open() || c.ended {
+		return
+	}
+	client := c.gone || c.told && c.replied
+	answered := c.silent || !c.graceful && (!c.asked || c.answered)
+	upstream := c.farewell == farewellNone && answered
+	if client && upstream {
+		c.end()
+	}
+}
+
+// end is the end. The caller holds mu and knows that it has not come yet.
+func (c *Conn) end() {
+	c.ended = true
+	if c.cause == nil {
+		c.cause = ErrClosed
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.pending, c.frame = nil, nil
+	close(c.done)
+	c.turn.Broadcast()
+	c.background.Go(c.closeQuietly)
+}
+
+// closeQuietly closes the stream. Close returns its error.
+func (c *Conn) closeQuietly() { _ = c.closeStream() }
+
+// Close closes the stream at once. When it returns, nothing is being written to the
+// stream, nothing will be, and no goroutine of the Conn is left.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	if !c.ended {
+		c.end()
+	}
+	c.mu.Unlock()
+	err := c.closeStream()
+
+	c.mu.Lock()
+	for c.writing {
+		c.turn.Wait()
+	}
+	c.mu.Unlock()
+	c.background.Wait()
+	return err
+}
+
+// open says whether nothing has begun to end the connection. The caller holds mu.
+func (c *Conn) open() bool { return c.cause == nil }
+
+// isOpen is open for a caller that does not hold mu.
+func (c *Conn) isOpen() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open()
+}
+
+// closedErr is ErrClosed with the cause. The caller holds mu.
+func (c *Conn) closedErr() error {
+	switch {
+	case c.cause == nil:
+		return ErrClosed
+	case errors.Is(c.cause, ErrClosed):
+		return c.cause
+	}
+	return fmt.Errorf("%w: %w", ErrClosed, c.cause)
+}
+
+// endedErr is closedErr once the connection has ended, and nil before.
+func (c *Conn) endedErr() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended {
+		return nil
+	}
+	return c.closedErr()
+}

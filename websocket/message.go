@@ -1,0 +1,57 @@
+package websocket
+
+import "github.com/gobwas/ws"
+
+// A Message is a complete data message, unmasked and put together. Its payload is valid
+// during the call that it was handed to, and must not be changed.
+type Message struct {
+	Op      ws.OpCode // ws.OpText or ws.OpBinary
+	Payload []byte
+}
+
+// A Closing says how a connection is to be ended.
+type Closing struct {
+	// Code and Reason are for the client's close frame. A code that must not be sent
+	// (§7.4) becomes 1011; a reason is cut to the 123 bytes that there is room for.
+	Code   ws.StatusCode
+	Reason string
+	// Graceful ends the connection to the upstream with a close frame of code 1000, and
+	// waits for its answer. Otherwise the upstream sees an abnormal end. Where no message
+	// is inspected and the client does not complete the frame that it is sending, the end
+	// is abnormal all the same.
+	Graceful bool
+}
+
+// A Decision is what becomes of a message. The zero Decision ends the connection with
+// code 1011.
+type Decision struct {
+	action  action
+	payload []byte
+	closing Closing
+}
+
+type action uint8
+
+const (
+	actionNone action = iota
+	actionPass
+	actionDrop
+	actionAnswer
+	actionDisconnect
+)
+
+// Pass lets the message go on, in the frames that it came in.
+func Pass() Decision { return Decision{action: actionPass} }
+
+// Drop discards the message.
+func Drop() Decision { return Decision{action: actionDrop} }
+
+// Answer discards the message and sends payload to the client, in one frame of the same
+// type. In place of a message of the upstream it stands where that would have stood. As
+// an answer to the client it waits, like Send, for the end of the server's frame and
+// message, and if more than Options.MaxPending waits while the client does not read, for
+// the client.
+func Answer(payload []byte) Decision { return Decision{action: actionAnswer, payload: payload} }
+
+// Disconnect discards the message and ends the connection, like Conn.Disconnect.
+func Disconnect(cl Closing) Decision { return Decision{action: actionDisconnect, closing: cl} }

@@ -1,0 +1,119 @@
+package websocket
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+const (
+	// DefaultMaxMessage is the longest message that is inspected, in bytes of payload.
+	DefaultMaxMessage = 1 << 20
+	// DefaultMaxFragments is how many frames an inspected message may have. It bounds
+	// what empty fragments cost.
+	DefaultMaxFragments = 1024
+	// DefaultMaxPending is how many bytes may wait for the client to read.
+	DefaultMaxPending = 64 << 10
+	// DefaultCloseWait is how long the end of a connection waits for each of the two
+	// sides.
+	DefaultCloseWait = time.Second
+
+	// keepBuffer is what a connection keeps of each of its buffers after a message. More
+	// is given back: there are many connections, and most messages are small. It has room
+	// for what Caddy reads at once, 32 KiB, and the message that began before.
+	keepBuffer = 40 << 10
+	keepFrames = 64
+)
+
+// Options of a Conn. The zero value follows frames and looks at no message.
+//
+// Where messages are looked at, permessage-deflate (RFC 7692) must not be in use: its bit
+// RSV1 is a violation then. Otherwise it is accepted on the first frame of a message.
+type Options struct {
+	// FromClient, if set, gets every complete message of the client and decides about it.
+	// It is called by Read, one call at a time, and may take its time: the client's
+	// further messages wait. It may use the Conn, except for Read.
+	FromClient func(Message) Decision
+	// FromServer, if set, gets complete messages of the upstream and decides about them.
+	// It is called by Write, one call at a time, also while the connection is being ended
+	// and the client gets nothing any more. It may use the Conn, except for Write,
+	// CloseWrite and Close.
+	FromServer func(Message) Decision
+	// InspectServer, if set, says whether FromServer is to get the message that begins.
+	// The others are passed on as they come. It is called as FromServer is.
+	InspectServer func() bool
+	// LastMessage, if set, is called once, when the client's direction is about to end:
+	// with its close frame, by its disappearance, or because of Disconnect or a
+	// violation. What it returns, unless that is nil, is the last text message that the
+	// upstream gets from this connection, which then waits for Conn.UpstreamAnswered as
+	// it would for a close frame. It is not called if the proxy itself closes the
+	// connection first. It is called by Read and needs FromClient.
+	LastMessage func() []byte
+
+	// MaxMessage is how long a message for FromClient may be, in bytes of payload.
+	// Default: DefaultMaxMessage.
+	MaxMessage int
+	// MessagesPerSecond is how many messages and control frames the client may send, on
+	// average, whether they are inspected or not. Default: any number.
+	MessagesPerSecond float64
+	// MessageBurst is how many it may send at once. Default: those of one second.
+	MessageBurst int
+
+	// MaxServerMessage is how long a message for FromServer may be, in bytes of payload.
+	// Default: DefaultMaxMessage.
+	MaxServerMessage int
+	// RefuseLongServerMessage makes a longer one, or one with more frames, a violation.
+	// Otherwise it is passed on as it comes, and FromServer is not called for it.
+	RefuseLongServerMessage bool
+	// MaxFragments is how many frames a message for FromClient or FromServer may have.
+	// Default: DefaultMaxFragments.
+	MaxFragments int
+
+	// MaxPending is how many bytes of Send and Answer may wait until the server's frame
+	// or fragmented message is complete. Default: DefaultMaxPending.
+	MaxPending int
+	// CloseWait is how long the end of the connection waits for the end of the server's
+	// frame that is under way and for the client's answer to the close frame, and then
+	// once more for the upstream. Default: DefaultCloseWait.
+	CloseWait time.Duration
+
+	// Now is the clock of MessagesPerSecond. Default: time.Now.
+	Now func() time.Time
+}
+
+// withDefaults checks o and returns it with the defaults filled in.
+func (o Options) withDefaults() (Options, error) {
+	switch {
+	case o.MaxMessage < 0, o.MaxFragments < 0, o.MaxServerMessage < 0, o.MaxPending < 0, o.MessageBurst < 0:
+		return o, errors.New("a limit is negative")
+	case math.IsNaN(o.MessagesPerSecond) || o.MessagesPerSecond < 0:
+		return o, fmt.Errorf("%v messages per second", o.MessagesPerSecond)
+	case o.CloseWait < 0:
+		return o, fmt.Errorf("waiting time %s is negative", o.CloseWait)
+	case o.InspectServer != nil && o.FromServer == nil:
+		return o, errors.New("messages of the upstream are to be inspected, but there is nothing to do it")
+	case o.LastMessage != nil && o.FromClient == nil:
+		return o, errors.New("a last message needs inspection: without it the upstream may be in the middle of a frame")
+	}
+	o.MaxMessage = orDefault(o.MaxMessage, DefaultMaxMessage)
+	o.MaxFragments = orDefault(o.MaxFragments, DefaultMaxFragments)
+	o.MaxServerMessage = orDefault(o.MaxServerMessage, DefaultMaxMessage)
+	o.MaxPending = orDefault(o.MaxPending, DefaultMaxPending)
+	o.CloseWait = orDefault(o.CloseWait, DefaultCloseWait)
+	o.MessageBurst = orDefault(o.MessageBurst, int(min(max(1, math.Ceil(o.MessagesPerSecond)), math.MaxInt32)))
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
+}
+
+func orDefault[T int | time.Duration](value, byDefault T) T {
+	if value == 0 {
+		return byDefault
+	}
+	return value
+}
+
+// inspects says whether messages are looked at, in either direction.
+func (o Options) inspects() bool { return o.FromClient != nil || o.FromServer != nil }
