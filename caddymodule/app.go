@@ -33,6 +33,13 @@ type App struct {
 	// logout of a client or session is remembered for as long, and a token that
 	// was issued longer ago is refused. Default: 7d.
 	MaxTokenLifetime caddy.Duration `json:"max_token_lifetime,omitempty"`
+	// MaxStaleness is how long a replica goes on trusting what it knows while the feed of a
+	// shared store is broken, at least 5s. After that it asks the store for each
+	// request. Default: 30s.
+	MaxStaleness caddy.Duration `json:"max_staleness,omitempty"`
+	// OnStoreFailure is "reject" to answer 503 while nobody can tell whether a credential
+	// was revoked, or "allow" to let it through unchecked. Default: reject.
+	OnStoreFailure string `json:"on_store_failure,omitempty"`
 	// DigestKey is the key of the digests by which opaque tokens and API keys are known:
 	// at least 32 bytes, the same on all replicas and for good. With the prefix "base64:"
 	// it is decoded first; placeholders are replaced. Default: with the local store,
@@ -47,6 +54,10 @@ type App struct {
 	ownDigests *digests
 	// lifetime is the greatest that a preset needs where none is configured.
 	lifetime time.Duration
+	// allowsUnchecked is OnStoreFailure.
+	allowsUnchecked bool
+	// keys are what the handlers need to be ready.
+	keys []func() error
 
 	// implicitRealm holds the fingerprints of the keys of each handler that named
 	// neither a realm nor an issuer.
@@ -61,6 +72,14 @@ type StoreModule interface {
 	Identity() string
 	// Open opens the store. It may take as long as ctx permits.
 	Open(ctx context.Context, log *zap.Logger) (revocation.Store, error)
+}
+
+// RemoteStore is implemented by a StoreModule whose store is reached over a network. It is
+// opened when it can be: a configuration starts without it.
+type RemoteStore interface {
+	StoreModule
+	// Remote tells it from other stores.
+	Remote()
 }
 
 // CaddyModule implements caddy.Module.
@@ -82,6 +101,12 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("token_auth: cache_size %d: want at least %d", a.CacheSize, revocation.MinCacheSize)
 	case a.MaxTokenLifetime != 0 && time.Duration(a.MaxTokenLifetime) < time.Second:
 		return fmt.Errorf("token_auth: max_token_lifetime %s: want at least 1s", time.Duration(a.MaxTokenLifetime))
+	case a.MaxStaleness != 0 && time.Duration(a.MaxStaleness) < revocation.MinMaxStaleness:
+		return fmt.Errorf("token_auth: max_staleness %s: want at least %s", time.Duration(a.MaxStaleness), revocation.MinMaxStaleness)
+	}
+	var err error
+	if a.allowsUnchecked, err = allowsUnchecked(a.OnStoreFailure); err != nil {
+		return fmt.Errorf("token_auth: on_store_failure: %w", err)
 	}
 	if err := a.provisionDigests(); err != nil {
 		return err
@@ -110,11 +135,36 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.open()
 }
 
-// openTimeout bounds how long the store is waited for, its file lock included.
-const openTimeout = 30 * time.Second
+// allowsUnchecked reads the option on_store_failure.
+func allowsUnchecked(option string) (bool, error) {
+	switch option {
+	case "", "reject":
+		return false, nil
+	case "allow":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%q: want reject or allow", option)
+	}
+}
+
+const (
+	// openTimeout bounds how long the store is waited for, its file lock included.
+	openTimeout = 30 * time.Second
+	// remoteTimeout bounds how long the start waits for a store that may come later.
+	remoteTimeout = 3 * time.Second
+)
 
 // open opens the list, unless it is open already.
 func (a *App) open() error {
+	if remote, ok := a.store.(RemoteStore); ok {
+		if a.shared.wanted.Load() == nil {
+			a.shared.wanted.Store(new(a.options()))
+		}
+		ctx, cancel := context.WithTimeout(a.ctx, remoteTimeout)
+		defer cancel()
+		a.shared.openLater(ctx, remote)
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(a.ctx, openTimeout)
 	defer cancel()
 	if err := a.shared.open(ctx, a.store, a.log, a.options()); err != nil {
@@ -140,7 +190,10 @@ func (a *App) options() revocation.Options {
 	if lifetime == 0 {
 		lifetime = max(a.lifetime, revocation.DefaultMaxTokenLifetime)
 	}
-	return revocation.Options{CacheSize: a.CacheSize, MaxTokenLifetime: lifetime}
+	return revocation.Options{
+		CacheSize: a.CacheSize, MaxTokenLifetime: lifetime,
+		MaxStaleness: time.Duration(a.MaxStaleness), OnFeed: logFeed(caddy.Log().Named("token_auth.feed")),
+	}
 }
 
 // cacheSize is how many tokens each handler remembers.

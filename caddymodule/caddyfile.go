@@ -91,6 +91,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		reset            <path>
 //		jsonrpc          <path>
 //		public           <path>...
+//		ready            <path>
 //		cors_preflight   pass|check
 //
 //		allow_ips        <client> <cidr>...
@@ -163,6 +164,8 @@ func (h *Handler) checkOption(option string) error {
 		if err == nil {
 			_, err = apikey.NewKeys(h.APIKey.Keys)
 		}
+	case "ready":
+		err = validatePath(h.Ready)
 	case "public":
 		_, err = newPublicPaths(h.Public)
 	case "cors_preflight":
@@ -201,7 +204,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	}
 	single := map[string]*string{
 		"api": &h.API, "realm": &h.Realm, "client_claim": &h.ClientClaim, "session_claim": &h.SessionClaim,
-		"cors_preflight": &h.CORSPreflight,
+		"cors_preflight": &h.CORSPreflight, "ready": &h.Ready,
 	}
 	durations := map[string]**caddy.Duration{"leeway": &h.Leeway, "iat_leeway": &h.IATLeeway}
 

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -126,5 +127,22 @@ func places(to *[]TokenPlace) func(*caddyfile.Dispenser) error {
 			return d.WrapErr(err)
 		}
 		return noBlock(d)
+	}
+}
+
+// number reads a whole number above zero.
+func number(to *int) func(*caddyfile.Dispenser) error {
+	return func(d *caddyfile.Dispenser) error {
+		name := d.Val()
+		value, err := oneArg(d)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 {
+			return d.Errf("%s %q: want a number above zero", name, value)
+		}
+		*to = n
+		return nil
 	}
 }

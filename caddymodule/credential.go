@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.uber.org/zap"
+
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
@@ -118,18 +120,14 @@ func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) 
 	if !h.lacksClaim(id) {
 		return caller{identity: id, claims: t}, nil
 	}
-	list := h.app.list(ctx)
-	if list == nil {
-		return caller{}, errUnavailable{revocation.ErrClosed}
-	}
-	known, err := list.Known(ctx, id.Realm(), id.Token())
+	seen, err := known(ctx, h.app, id.Realm(), id.Token())
 	switch {
 	case err != nil:
 		return caller{}, errUnavailable{err}
-	case known == nil:
+	case seen == nil:
 		return caller{}, errNoClaim
 	}
-	return caller{identity: known, claims: t}, nil
+	return caller{identity: seen, claims: t}, nil
 }
 
 // lacksClaim reports whether a token lacks what a logout revokes.
@@ -161,13 +159,28 @@ func (h *Handler) check(r *http.Request, c *caller) *refusal {
 	ctx := r.Context()
 	list := h.app.list(ctx)
 	if list == nil {
-		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+		return h.unchecked(ctx, revocation.ErrClosed)
 	}
 	verdict, err := list.Check(ctx, c.identity)
-	if verdict == revocation.RotatedToken && h.rotateGrace > 0 {
+	switch {
+	case verdict == revocation.RotatedToken && h.rotateGrace > 0:
 		return h.checkRotated(ctx, list, c)
+	case verdict == revocation.Unknown:
+		return h.unchecked(ctx, err)
 	}
 	return verdictRefusal(verdict, err)
+}
+
+// unchecked decides about a credential of which nobody can tell whether it was revoked.
+func (h *Handler) unchecked(ctx context.Context, err error) *refusal {
+	if !h.app.allowsUnchecked || ctx.Err() != nil {
+		return &refusal{reason: dialect.Unavailable, err: err}
+	}
+	decisions.unchecked.Inc()
+	if entry := h.refusals.Check(zap.WarnLevel, "request let through unchecked: the list cannot answer"); entry != nil {
+		entry.Write(zap.Error(err))
+	}
+	return nil
 }
 
 // checkRotated lets a token through that was exchanged for a newer one just now.

@@ -12,7 +12,8 @@ import (
 )
 
 // digestKeyName is the file in the store's directory that has the key of digests: 64
-// hexadecimal digits and a line break.
+// hexadecimal digits, which are the key as they are, and a line break. So the file can
+// be named as digest_key {file.<name>} when the list moves to another store.
 const (
 	digestKeyName = "digest.key"
 	digestKeySize = 32
@@ -29,24 +30,25 @@ func readDigestKey(dir string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(key) != digestKeySize {
+	key := strings.TrimSpace(string(text))
+	if raw, err := hex.DecodeString(key); err != nil || len(raw) != digestKeySize {
 		// Another one in its place would forget every logout that was recorded with it.
 		return nil, fmt.Errorf("%s: want %d hexadecimal digits", name, 2*digestKeySize)
 	}
-	return key, nil
+	return []byte(key), nil
 }
 
 // createDigestKey writes a new key. It is on disk, whole, or not there at all.
 func createDigestKey(dir, name string) ([]byte, error) {
-	key := make([]byte, digestKeySize)
-	_, _ = rand.Read(key)                               // never fails
+	raw := make([]byte, digestKeySize)
+	_, _ = rand.Read(raw) // never fails
+	key := hex.EncodeToString(raw)
 	temp, err := os.CreateTemp(dir, digestKeyName+".*") // with mode 0600
 	if err != nil {
 		return nil, err
 	}
 	defer os.Remove(temp.Name())
-	_, err = temp.WriteString(hex.EncodeToString(key) + "\n")
+	_, err = temp.WriteString(key + "\n")
 	if err == nil {
 		err = temp.Sync()
 	}
@@ -62,7 +64,7 @@ func createDigestKey(dir, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write a new key of digests: %w", err)
 	}
-	return key, nil
+	return []byte(key), nil
 }
 
 // syncDir makes a new name in dir durable, where directories can be synced.

@@ -106,6 +106,7 @@ func (h *Handler) provisionEndpoints(settings *Handler) error {
 		{"login", settings.Login.Path, &h.login},
 		{"refresh", settings.Refresh.Path, &h.refreshAt},
 		{"logout", settings.Logout.Path, &h.logout},
+		{"ready", h.Ready, &h.readyAt},
 	} {
 		if e.path == "" {
 			continue
@@ -213,11 +214,11 @@ func passesPreflight(option string) (bool, error) {
 // checkDistinct refuses two endpoints that a request could not tell apart. One call may
 // serve as login and refresh: the token tells which it is.
 func (h *Handler) checkDistinct() error {
-	names := []string{"login", "refresh", "logout"}
-	endpoints := []endpoint{h.login, h.refreshAt, h.logout}
+	names := []string{"login", "refresh", "logout", "ready"}
+	endpoints := []endpoint{h.login, h.refreshAt, h.logout, h.readyAt}
 	for i, a := range endpoints {
 		for j, b := range endpoints[:i] {
-			if a.exact != "" && strings.EqualFold(a.loose, b.loose) && (i == 2 || a.exact != b.exact) {
+			if a.exact != "" && strings.EqualFold(a.loose, b.loose) && (i >= 2 || a.exact != b.exact) {
 				return fieldError(names[i], fmt.Errorf("path %q is also that of %s", a.exact, names[j]))
 			}
 		}

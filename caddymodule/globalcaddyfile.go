@@ -19,6 +19,8 @@ func init() {
 //		store              <module> [<args...>]
 //		cache_size         <verdicts>
 //		max_token_lifetime <duration>
+//		max_staleness      <duration>
+//		on_store_failure   reject|allow
 //		digest_key         <key>
 //	}
 func parseGlobalOption(d *caddyfile.Dispenser, previous any) (any, error) {
@@ -77,12 +79,22 @@ func (a *App) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 			return d.Errf("max_token_lifetime %q: want a duration above zero, such as 7d", text)
 		}
 		a.MaxTokenLifetime = caddy.Duration(lifetime)
+	case "max_staleness":
+		return positive(&a.MaxStaleness)(d)
+	case "on_store_failure":
+		var err error
+		if a.OnStoreFailure, err = oneArg(d); err != nil {
+			return err
+		}
+		if _, err = allowsUnchecked(a.OnStoreFailure); err != nil {
+			return d.Errf("on_store_failure %v", err)
+		}
 	case "digest_key":
 		var err error
 		a.DigestKey, err = oneArg(d)
 		return err
 	default:
-		return d.Errf("unknown option %q of token_auth: want store, cache_size, max_token_lifetime or digest_key", option)
+		return d.Errf("unknown option %q of token_auth: want store, cache_size, max_token_lifetime, max_staleness, on_store_failure or digest_key", option)
 	}
 	return nil
 }

@@ -91,6 +91,9 @@ type Handler struct {
 	// Public are the paths that need no credential: exact, or everything below one
 	// with "/*" at the end.
 	Public []string `json:"public,omitempty"`
+	// Ready is a path at which GET tells, without a credential, whether the sidecar can
+	// judge credentials: 200, or 503. Default: none.
+	Ready string `json:"ready,omitempty"`
 	// CORSPreflight is "pass" to forward CORS preflight requests, which never carry
 	// a credential, or "check" to treat them like any other. Default: pass.
 	CORSPreflight string `json:"cors_preflight,omitempty"`
@@ -125,6 +128,7 @@ type Handler struct {
 	unproven *unprovenLimit
 
 	login, logout, refreshAt    endpoint
+	readyAt                     endpoint
 	loginMethods, logoutMethods methods
 	reset                       prefix
 	rpc                         *rpcPaths // nil: none
@@ -169,6 +173,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.serveRefresh(w, r, next)
 	case h.login.is(p) && h.loginMethods.has(r.Method):
 		return h.serveLogin(w, r, next)
+	case h.readyAt.is(p) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		return h.serveReady(w, r)
 	case h.rpc.include(p):
 		return h.serveRPC(w, r, next, p)
 	case h.public.include(p):

@@ -36,6 +36,8 @@ type site struct {
 	upstream *httptest.Server
 	options  string // within the directive
 	global   string // within the global option token_auth
+	store    string // the option store; the local one if empty
+	admin    string // the address of the admin API; none if empty
 	client   *http.Client
 }
 
@@ -59,6 +61,14 @@ func newAPI(t *testing.T, now func() time.Time) http.Handler {
 // start runs Caddy with the given options in front of upstream.
 func start(t *testing.T, upstream http.Handler, options string) *site {
 	t.Helper()
+	s := prepare(t, upstream, options)
+	s.mustLoad()
+	return s
+}
+
+// prepare is start, but for running Caddy.
+func prepare(t *testing.T, upstream http.Handler, options string) *site {
+	t.Helper()
 	s := &site{
 		t:        t,
 		dir:      t.TempDir(),
@@ -75,7 +85,6 @@ func start(t *testing.T, upstream http.Handler, options string) *site {
 			t.Error(err)
 		}
 	})
-	s.mustLoad()
 	return s
 }
 
@@ -95,8 +104,15 @@ func freeAddr(t *testing.T) string {
 }
 
 func (s *site) caddyfile() string {
+	store, admin := s.store, s.admin
+	if store == "" {
+		store = "store local " + s.dir
+	}
+	if admin == "" {
+		admin = "off"
+	}
 	return fmt.Sprintf(`{
-		admin off
+		admin %s
 		persist_config off
 		auto_https off
 		grace_period 5s
@@ -107,7 +123,7 @@ func (s *site) caddyfile() string {
 			trusted_proxies static 127.0.0.0/8
 		}
 		token_auth {
-			store local %s
+			%s
 			%s
 		}
 	}
@@ -118,7 +134,7 @@ func (s *site) caddyfile() string {
 		header >X-Claim-Jti {http.auth.user.jti}
 		header >X-User {http.auth.user.id}
 		reverse_proxy %s
-	}`, s.dir, s.global, s.addr, s.options, s.upstream.Listener.Addr())
+	}`, admin, store, s.global, s.addr, s.options, s.upstream.Listener.Addr())
 }
 
 // load puts the present configuration in force, as a reload if one is running.

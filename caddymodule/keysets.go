@@ -58,7 +58,12 @@ type sharedKeySet struct{ *jwks.Source }
 func (s sharedKeySet) Destruct() error { return s.Close() }
 
 // heldKeySets are the key sets of one handler.
-type heldKeySets []keySetIdentity
+type heldKeySets []heldKeySet
+
+type heldKeySet struct {
+	identity keySetIdentity
+	source   sharedKeySet
+}
 
 // acquire returns the sources of the handler's keys: the configured key sets, or, with
 // neither them nor other keys, those that the issuers publish.
@@ -103,15 +108,26 @@ func (held *heldKeySets) add(identity keySetIdentity) (token.KeySource, error) {
 	if err != nil {
 		return nil, err
 	}
-	*held = append(*held, identity)
-	return value.(sharedKeySet), nil
+	source := value.(sharedKeySet)
+	*held = append(*held, heldKeySet{identity, source})
+	return source, nil
+}
+
+// available returns nil if every key set has keys, and otherwise which one has none.
+func (held heldKeySets) available() error {
+	for _, set := range held {
+		if set.source.Status().Keys == 0 {
+			return fmt.Errorf("no keys from %s yet", set.source)
+		}
+	}
+	return nil
 }
 
 // release gives all of them back.
 func (held *heldKeySets) release() error {
 	errs := make([]error, 0, len(*held))
-	for _, identity := range *held {
-		_, err := keySets.Delete(identity)
+	for _, set := range *held {
+		_, err := keySets.Delete(set.identity)
 		errs = append(errs, err)
 	}
 	*held = nil

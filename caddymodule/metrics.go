@@ -14,6 +14,7 @@ const (
 	outcomeAllowed     = "allowed"
 	outcomeRefused     = "refused"
 	outcomeWouldRefuse = "would_refuse" // dry run
+	outcomeUnchecked   = "unchecked"    // allowed because the list could not answer
 )
 
 // decisions counts what was decided. It belongs to the process: a reload does not set it
@@ -21,9 +22,10 @@ const (
 var decisions = newDecisions()
 
 type decisionCounters struct {
-	vec     *prometheus.CounterVec
-	allowed prometheus.Counter
-	refused [2][]prometheus.Counter // by whether it was a dry run, and by reason
+	vec       *prometheus.CounterVec
+	allowed   prometheus.Counter
+	unchecked prometheus.Counter
+	refused   [2][]prometheus.Counter // by whether it was a dry run, and by reason
 }
 
 func newDecisions() *decisionCounters {
@@ -32,6 +34,7 @@ func newDecisions() *decisionCounters {
 		Help: "Requests by what was decided about their credential, and why.",
 	}, []string{"outcome", "reason"})}
 	d.allowed = d.vec.WithLabelValues(outcomeAllowed, "")
+	d.unchecked = d.vec.WithLabelValues(outcomeUnchecked, dialect.Unavailable.String())
 	for i, outcome := range []string{outcomeRefused, outcomeWouldRefuse} {
 		for _, reason := range dialect.Reasons() {
 			d.refused[i] = append(d.refused[i], d.vec.WithLabelValues(outcome, reason.String()))
@@ -40,7 +43,7 @@ func newDecisions() *decisionCounters {
 	return d
 }
 
-// count adds one refusal.
+// refuse adds one refusal.
 func (d *decisionCounters) refuse(reason dialect.Reason, dryRun bool) {
 	i := 0
 	if dryRun {

@@ -68,6 +68,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.rpc, err = newRPCPaths(settings.JSONRPC); err != nil {
 		return fieldError("jsonrpc", err)
 	}
+	h.app.keys = append(h.app.keys, h.keySets.available)
 	// Last, because they start goroutines.
 	if h.apiKeys, err = h.newAPIKeys(settings.APIKey); err != nil {
 		return fieldError("api_key", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -21,19 +22,31 @@ type sharedList struct {
 	list atomic.Pointer[revocation.List]
 	// digests are set before list, and nil if the store keeps no key for them.
 	digests atomic.Pointer[digests]
-	// opened is closed once the list has been open.
+	// opened is closed once the list has been open, or could not be opened at the first
+	// try: nobody waits for it any more.
 	opened chan struct{}
+	once   sync.Once // closes opened
+	// wanted are the options that the newest configuration wants.
+	wanted atomic.Pointer[revocation.Options]
 	// refreshes are the refresh tokens in use: whichever handler they came to.
 	refreshes inFlight
 	// mu serialises open and Destruct.
 	mu sync.Mutex
+
+	// opening is the goroutine that opens the list, if the store may come later.
+	opening sync.WaitGroup
+	begin   sync.Once
+	ended   context.Context
+	end     context.CancelFunc
 }
 
 // acquireList returns the shared list with the given identity; each call is matched
 // by one of releaseList.
 func acquireList(identity string) (*sharedList, error) {
 	value, _, err := lists.LoadOrNew(identity, func() (caddy.Destructor, error) {
-		return &sharedList{opened: make(chan struct{})}, nil
+		s := &sharedList{opened: make(chan struct{})}
+		s.ended, s.end = context.WithCancel(context.Background())
+		return s, nil
 	})
 	if err != nil {
 		return nil, err
@@ -66,8 +79,45 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 		return err
 	}
 	s.list.Store(list)
-	close(s.opened) // once: a list that was closed is not opened again
+	s.once.Do(func() { close(s.opened) })
 	return nil
+}
+
+// The pause before a store that could not be opened is tried again.
+const (
+	reopenFirst = 200 * time.Millisecond
+	reopenLast  = 5 * time.Second
+)
+
+// openLater opens the list as soon as its store can be reached. It returns after the first
+// try, or when ctx ends.
+func (s *sharedList) openLater(ctx context.Context, module StoreModule) {
+	s.begin.Do(func() {
+		// Not the logger of a configuration, which this outlives.
+		log := caddy.Log().Named("token_auth")
+		s.opening.Go(func() {
+			pause := reopenFirst
+			for s.ended.Err() == nil {
+				try, cancel := context.WithTimeout(s.ended, openTimeout)
+				err := s.open(try, module, log, *s.wanted.Load())
+				cancel()
+				if err == nil || s.ended.Err() != nil {
+					return
+				}
+				log.Error("revocation list not opened, requests are refused until it is", zap.Error(err), zap.Duration("next", pause))
+				s.once.Do(func() { close(s.opened) })
+				select {
+				case <-time.After(pause):
+				case <-s.ended.Done():
+				}
+				pause = min(2*pause, reopenLast)
+			}
+		})
+	})
+	select {
+	case <-s.opened:
+	case <-ctx.Done():
+	}
 }
 
 // prepare makes a list of an open store.
@@ -92,11 +142,15 @@ func (s *sharedList) prepare(
 // still use when this one is refused in the end. So nothing here may take anything
 // from it: its lifetime is only ever raised while the process lives.
 func (s *sharedList) configure(ctx context.Context, opts revocation.Options) error {
+	s.wanted.Store(&opts)
 	list := s.list.Load()
 	if list == nil {
-		return revocation.ErrClosed
+		return nil // opened later, with these options
 	}
 	if err := list.RaiseMaxTokenLifetime(ctx, opts.MaxTokenLifetime); err != nil {
+		return err
+	}
+	if err := list.SetMaxStaleness(opts.MaxStaleness); err != nil {
 		return err
 	}
 	return list.SetCacheSize(opts.CacheSize)
@@ -104,6 +158,8 @@ func (s *sharedList) configure(ctx context.Context, opts revocation.Options) err
 
 // Destruct implements caddy.Destructor.
 func (s *sharedList) Destruct() error {
+	s.end()
+	s.opening.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if list := s.list.Swap(nil); list != nil {

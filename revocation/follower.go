@@ -17,7 +17,7 @@ type follower struct {
 	feed  Feed
 	list  *List
 
-	maxStaleness time.Duration
+	maxStaleness atomic.Int64 // a time.Duration
 	onEvent      func(FeedEvent)
 
 	index *index.Index
@@ -88,8 +88,9 @@ const (
 func newFollower(l *List, feed Feed, opts Options) *follower {
 	f := &follower{
 		store: l.store, feed: feed, list: l, index: index.New(),
-		maxStaleness: opts.MaxStaleness, onEvent: opts.OnFeed,
+		onEvent: opts.OnFeed,
 	}
+	f.maxStaleness.Store(int64(opts.MaxStaleness))
 	if f.onEvent == nil {
 		f.onEvent = func(FeedEvent) {}
 	}
@@ -109,7 +110,7 @@ func (f *follower) close() {
 // trusted reports whether what is known is recent enough to answer without the store.
 func (f *follower) trusted(now time.Time) bool {
 	alive := f.alive.Load()
-	return alive != nil && f.loaded.Load() && now.Sub(*alive) <= f.maxStaleness
+	return alive != nil && f.loaded.Load() && now.Sub(*alive) <= time.Duration(f.maxStaleness.Load())
 }
 
 // note records an entry that is being stored, before this is acknowledged.

@@ -57,11 +57,9 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	if opts.MaxStaleness == 0 {
-		opts.MaxStaleness = DefaultMaxStaleness
-	}
-	if opts.MaxStaleness < MinMaxStaleness {
-		return nil, fmt.Errorf("max staleness %s: want at least %s", opts.MaxStaleness, MinMaxStaleness)
+	var err error
+	if opts.MaxStaleness, err = maxStaleness(opts.MaxStaleness); err != nil {
+		return nil, err
 	}
 	cache, err := newCache[cachedVerdict](opts.CacheSize)
 	if err != nil {
@@ -106,6 +104,26 @@ func (l *List) SetCacheSize(size int) error {
 	l.cache.resize(size)
 	l.known.resize(size)
 	return nil
+}
+
+// SetMaxStaleness changes how long answers are given without the store while its feed is
+// broken; 0 is DefaultMaxStaleness.
+func (l *List) SetMaxStaleness(d time.Duration) error {
+	d, err := maxStaleness(d)
+	if err == nil && l.follower != nil {
+		l.follower.maxStaleness.Store(int64(d))
+	}
+	return err
+}
+
+func maxStaleness(d time.Duration) (time.Duration, error) {
+	if d == 0 {
+		d = DefaultMaxStaleness
+	}
+	if d < MinMaxStaleness {
+		return 0, fmt.Errorf("max staleness %s: want at least %s", d, MinMaxStaleness)
+	}
+	return d, nil
 }
 
 // errNoIdentity is a mistake of the caller.

@@ -1,0 +1,96 @@
+package natsstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// partitionable is a cluster whose servers talk to one another through proxies.
+type partitionable struct {
+	*cluster
+	proxies []*proxy // in front of each
+}
+
+func startPartitionable(t testing.TB) *partitionable {
+	fronts := freePorts(t, 3)
+	p := &partitionable{proxies: make([]*proxy, 3)}
+	p.cluster = startCluster(t, func(number int, opts *server.Options) {
+		front := fmt.Sprintf("127.0.0.1:%d", fronts[number])
+		p.proxies[number] = startProxy(t, front, fmt.Sprintf("127.0.0.1:%d", opts.Cluster.Port))
+		opts.Cluster.Advertise = front
+		opts.Routes = nil
+		for _, port := range fronts {
+			opts.Routes = append(opts.Routes, server.RoutesFromStr(fmt.Sprintf("nats://127.0.0.1:%d", port))...)
+		}
+	})
+	return p
+}
+
+// cutOff drops all that passes between one server and the others.
+func (p *partitionable) cutOff(number int) {
+	name := fmt.Sprintf("n%d", number)
+	for i, proxy := range p.proxies {
+		if i == number {
+			proxy.blackhole()
+		} else {
+			proxy.block(func(dialer string) bool { return dialer == name })
+		}
+	}
+}
+
+// A leader that is cut off from the majority believes to be it for 10 seconds and more.
+// Meanwhile the others revoke, and whoever asks the old leader must not be told that
+// nothing is revoked.
+func TestCutOffLeaderIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	c := startPartitionable(t)
+	opts := Options{URLs: c.urls(), Bucket: newBucket(), Replicas: 3}
+	open(t, opts)
+	leader := c.leader(opts.Bucket)
+	others := slices.Delete(c.urls(), leader, leader+1)
+
+	opts.Timeout = time.Second
+	opts.URLs = []string{c.servers[leader].ClientURL()}
+	old := open(t, opts)
+	opts.URLs = others
+	majority := open(t, opts)
+	first, second := token(1), token(2)
+	mustRevoke(t, old, first)
+	mustHold(t, majority, first)
+
+	c.cutOff(leader)
+	began := time.Now()
+	if err := old.Revoke(context.Background(), token(3)); err == nil {
+		t.Fatal("a cut-off leader acknowledges")
+	}
+	for try := 0; ; try++ {
+		if err := majority.Revoke(context.Background(), second); err == nil {
+			break
+		} else if try > 60 {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("a new leader acknowledged after %s", time.Since(began))
+	if !c.servers[leader].JetStreamIsStreamLeader(server.DEFAULT_GLOBAL_ACCOUNT, newLayout(opts.Bucket).stream) {
+		t.Fatal("the old leader knows already: nothing is tested")
+	}
+	for range 3 {
+		found, err := old.Lookup(context.Background(), second.Key())
+		if err == nil && found[0].ID != second.ID {
+			t.Fatalf("the cut-off leader was believed: %+v", found[0])
+		}
+	}
+	for _, proxy := range c.proxies {
+		proxy.forward()
+	}
+	await(t, "answer of the healed cluster", func() bool {
+		found, err := old.Lookup(context.Background(), second.Key())
+		return err == nil && found[0].ID == second.ID
+	})
+	mustHold(t, old, first, second)
+}
