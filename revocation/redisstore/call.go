@@ -114,6 +114,9 @@ func (s *Store) enter(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.closing.Err() != nil {
+		return revocation.ErrClosed // without waiting for Close to end
+	}
 	s.gate.RLock()
 	if s.closing.Err() != nil {
 		s.gate.RUnlock()

@@ -75,7 +75,7 @@ func firstWord(text string) string {
 // connection is no reason to give up.
 func passing(err error) bool {
 	word := replyWord(err)
-	return word == "" || passingReplies[word]
+	return word == "" && !errors.Is(err, errClientPanic) || passingReplies[word]
 }
 
 // failure returns the first error among results; a missing key is none.
