@@ -128,20 +128,15 @@ func (h *Handler) verifyAPIKey(ctx context.Context, found credential) (caller, e
 	a := h.apiKeys
 	digests := h.app.digests(ctx)
 	if digests == nil {
-		return caller{}, errUnavailable{revocation.ErrClosed}
+		return caller{}, unavailableError{revocation.ErrClosed}
 	}
 	if len(found.text) > apikey.MaxKeyLength {
 		return caller{}, errUnknownAPIKey
 	}
 	c := caller{unproven: a.keys == nil}
-	client := ""
-	if a.keys != nil {
-		var ok bool
-		if client, ok = a.keys.Lookup(found.text); !ok {
-			return caller{}, errUnknownAPIKey
-		}
-	} else {
-		client = apiKeyPrefix + digests.keys.Digest(found.text)
+	client, ok := a.client(digests, found.text)
+	if !ok {
+		return caller{}, errUnknownAPIKey
 	}
 	session, err := a.session(digests, client, found.session, &c)
 	if err != nil {
@@ -151,6 +146,14 @@ func (h *Handler) verifyAPIKey(ctx context.Context, found credential) (caller, e
 	c.identity = revocation.NewIdentity(a.realm, session.ID, session.ID, client, session.Begun, time.Time{})
 	c.claims = apiKeyClaims{a, c.identity}
 	return c, nil
+}
+
+// client returns whose key this is.
+func (a *apiKeys) client(digests *digests, key string) (name string, ok bool) {
+	if a.keys == nil {
+		return apiKeyPrefix + digests.keys.Digest(key), true
+	}
+	return a.keys.Lookup(key)
 }
 
 // session returns the session that the request names, or a new one: also in place of one
@@ -240,7 +243,7 @@ func (w *sessionWriter) ReadFrom(from io.Reader) (int64, error) {
 
 // newCookie is the cookie of a session; with maxAge -1 it deletes it.
 func (s *apiKeySource) newCookie(text string, secure bool, maxAge int) *http.Cookie {
-	return &http.Cookie{
+	return &http.Cookie{ //nolint:gosec // Secure wherever the request came by TLS
 		Name: s.cookie, Value: text, Path: "/", HttpOnly: true, Secure: secure,
 		SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
 	}

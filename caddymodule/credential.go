@@ -123,7 +123,7 @@ func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) 
 	seen, err := known(ctx, h.app, id.Realm(), id.Token())
 	switch {
 	case err != nil:
-		return caller{}, errUnavailable{err}
+		return caller{}, unavailableError{err}
 	case seen == nil:
 		return caller{}, errNoClaim
 	}
@@ -146,10 +146,10 @@ var (
 	errNotIssued = errors.New("the token was not seen being issued")
 )
 
-// errUnavailable says nothing about the credential.
-type errUnavailable struct{ error }
+// unavailableError says nothing about the credential.
+type unavailableError struct{ error }
 
-func (e errUnavailable) Unwrap() error { return e.error }
+func (e unavailableError) Unwrap() error { return e.error }
 
 // check asks the list about a verified caller.
 func (h *Handler) check(r *http.Request, c *caller) *refusal {

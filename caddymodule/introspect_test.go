@@ -93,8 +93,8 @@ func TestIntrospectionThatFailsIs503AndNever401(t *testing.T) {
 	for what, answer := range map[string]func(w http.ResponseWriter, raw string){
 		"down":      func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) },
 		"slow":      func(http.ResponseWriter, string) { <-released },
-		"an error":  func(w http.ResponseWriter, _ string) { w.WriteHeader(500) },
-		"forbidden": func(w http.ResponseWriter, _ string) { w.WriteHeader(401) },
+		"an error":  func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusInternalServerError) },
+		"forbidden": func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusUnauthorized) },
 		"oversized": func(w http.ResponseWriter, _ string) {
 			_, _ = w.Write([]byte(`{"active":true,"x":"` + strings.Repeat("x", 1<<20) + `"}`))
 		},

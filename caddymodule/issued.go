@@ -22,9 +22,12 @@ func newAnswerPaths(login *Login) (answerPaths, error) {
 		text string
 		to   *jsonPath
 	}{
-		{login.Access, &paths.access}, {login.Refresh, &paths.refresh},
-		{login.Client, &paths.client}, {login.Session, &paths.session},
-		{login.AccessExpires, &paths.accessExpires}, {login.RefreshExpires, &paths.refreshExpires},
+		{login.Access, &paths.access},
+		{login.Refresh, &paths.refresh},
+		{login.Client, &paths.client},
+		{login.Session, &paths.session},
+		{login.AccessExpires, &paths.accessExpires},
+		{login.RefreshExpires, &paths.refreshExpires},
 	} {
 		var err error
 		if *p.to, err = parseJSONPath(p.text); err != nil {
@@ -50,9 +53,12 @@ func (paths *answerPaths) read(body []byte) (issued, error) {
 		path jsonPath
 		to   *string
 	}{
-		{paths.access, &found.access}, {paths.refresh, &found.refresh},
-		{paths.client, &found.client}, {paths.session, &found.session},
-		{paths.accessExpires, &expires[0]}, {paths.refreshExpires, &expires[1]},
+		{paths.access, &found.access},
+		{paths.refresh, &found.refresh},
+		{paths.client, &found.client},
+		{paths.session, &found.session},
+		{paths.accessExpires, &expires[0]},
+		{paths.refreshExpires, &expires[1]},
 	} {
 		if len(p.path) == 0 {
 			continue

@@ -184,7 +184,7 @@ func (o *opaqueTokens) identify(ctx context.Context, app *App, raw string) (call
 	case err != nil && o.mode == opaquePass && app.allowsUnchecked:
 		return caller{identity: t.undated, unproven: true}, nil
 	case err != nil:
-		return caller{}, errUnavailable{err}
+		return caller{}, unavailableError{err}
 	case id == nil && o.mode == opaqueKnown:
 		return caller{}, errNotIssued
 	case id == nil:
@@ -211,7 +211,7 @@ func (o *opaqueTokens) named(ctx context.Context, app *App, raw string) (*opaque
 	}
 	digests := app.digests(ctx)
 	if digests == nil {
-		return nil, errUnavailable{revocation.ErrClosed}
+		return nil, unavailableError{revocation.ErrClosed}
 	}
 	name, err := digests.tokens.Name(raw)
 	if err != nil {
@@ -230,7 +230,7 @@ func (o *opaqueTokens) introspect(ctx context.Context, t *opaqueToken, raw strin
 	case errors.Is(err, introspect.ErrInactive):
 		return caller{}, err
 	case err != nil:
-		return caller{}, errUnavailable{err}
+		return caller{}, unavailableError{err}
 	}
 	active := t.active.Load()
 	if active == nil || active.answer != answer {

@@ -131,11 +131,12 @@ func compressed(t *testing.T, encoding, text string) []byte {
 	return b.Bytes()
 }
 
+//nolint:dupword // names and values
 const opaqueEndpoints = `
 	login /login {
+		client user.id
 		access access
 		refresh refresh
-		client user.id
 		access_expires expires_in
 	}
 	refresh /refresh {

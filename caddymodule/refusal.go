@@ -40,7 +40,7 @@ func credentialRefusal(err error) *refusal {
 	case errors.Is(err, errUnknownAPIKey):
 		reason = dialect.InvalidAPIKey
 	}
-	if _, ok := errors.AsType[errUnavailable](err); ok {
+	if _, ok := errors.AsType[unavailableError](err); ok {
 		reason = dialect.Unavailable
 	}
 	return &refusal{reason: reason, err: err}

@@ -21,7 +21,7 @@ func startRedis(t *testing.T, addr string) {
 		missing(t, "redis-server")
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(), //nolint:gosec,noctx // a test's own server
+	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", t.TempDir(), //nolint:noctx // a test's own server
 		"--maxmemory-policy", "noeviction")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -76,10 +77,8 @@ func (rules scopeRules) scope(w http.ResponseWriter, r *http.Request, otherwise 
 				values = []string{value}
 			}
 		}
-		for _, value := range values {
-			if value == rule.Value {
-				return rule.scope, nil
-			}
+		if slices.Contains(values, rule.Value) {
+			return rule.scope, nil
 		}
 	}
 	return otherwise, nil

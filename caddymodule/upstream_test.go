@@ -19,9 +19,9 @@ func TestUpstreamInTroubleSpendsNoToken(t *testing.T) {
 		spent  bool
 	}{
 		"down":        {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 502, false},
-		"an error":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }, 500, false},
-		"refused":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }, 401, false},
-		"no content":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) }, 204, false},
+		"an error":    {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, false},
+		"refused":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, 401, false},
+		"no content":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, 204, false},
 		"nothing new": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"data":{}}`)) }, 200, false},
 		"a web page":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`<html>`)) }, 200, true},
 		"cut off": {func(w http.ResponseWriter, _ *http.Request) {

@@ -17,7 +17,8 @@ type Feed interface {
 	// if it will report every change after from, with gap true if some of them can no
 	// longer be told, and for from "". Everything that is acknowledged after
 	// Started was called is reported; what was acknowledged before, or between from and
-	// the present where there is no gap, may be reported before or after that call.
+	// the present where there is no gap, may be reported before or after that call. A
+	// position follows soon after it, so that a quiet feed can be resumed too.
 	Watch(ctx context.Context, from Position, sink Sink) error
 }
 
@@ -30,8 +31,8 @@ type Sink interface {
 	Started(gap bool)
 	// Changed reports changes in an order in which they may be applied: stored are the
 	// entries as they are after each write, removed the keys of entries that
-	// Restore has removed. A change may be reported more than once. at is the
-	// position after these changes. The slices belong to the caller again afterwards.
+	// Restore has removed; no key is in both. A change may be reported more than once, and
+	// there may be none. at is the position after these changes. The slices belong to the caller again afterwards.
 	Changed(stored []Entry, removed []Key, at Position)
 	// Alive says that everything that was acknowledged before the given time, by the
 	// clock of this process, has been reported. It is called at least every two

@@ -37,8 +37,10 @@ func TestTokenSeenBeingIssuedIsKnownWithItsOwner(t *testing.T) {
 				store = filteredStore{fake}
 			}
 			list := openList(t, store, c, revocation.Options{})
-			if known(t, list, "opaque:a") != nil || known(t, list, "opaque:a") != nil {
-				t.Fatal("known before it was issued")
+			for range 2 { // looked up, and from the cache
+				if known(t, list, "opaque:a") != nil {
+					t.Fatal("known before it was issued")
+				}
 			}
 			long := strings.Repeat("long", 200)
 			expires := c.Now().Add(time.Hour)

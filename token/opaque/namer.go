@@ -24,7 +24,7 @@ const (
 	nameSize = 24
 )
 
-// ErrMalformed: the text cannot be a bearer token (RFC 6750 §2.1), is longer than
+// ErrMalformed says that the text cannot be a bearer token (RFC 6750 §2.1), is longer than
 // MaxLength, or resembles a JWT without being one.
 var ErrMalformed = errors.New("malformed opaque token")
 
