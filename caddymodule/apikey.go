@@ -61,15 +61,15 @@ func (h *Handler) newAPIKeys(config *APIKey) (*apiKeys, error) {
 			return nil, fmt.Errorf("header %s has another use already", name)
 		}
 	}
-	if h.Realm == "" && len(h.Issuers) > 1 {
+	realm, ok := h.onlyRealm()
+	if !ok {
 		return nil, errors.New("with several issuers it cannot be told whose an API key is: add a line realm <name>")
+	}
+	if hasFoldedName(h.sources.cookies, source.cookie) {
+		return nil, fmt.Errorf("cookie %s has another use already", source.cookie)
 	}
 	if err := h.app.needsDigests(); err != nil {
 		return nil, err
-	}
-	realm := h.Realm
-	if realm == "" && len(h.Issuers) == 1 {
-		realm = h.Issuers[0]
 	}
 	a := &apiKeys{
 		source: source, realm: realm, maxAge: h.maxAge(),
@@ -194,20 +194,22 @@ func (c apiKeyClaims) Claim(name string) (string, bool) {
 // it is a new one, once the API has not refused the key.
 func (a *apiKeys) nameSession(w http.ResponseWriter, r *http.Request, c *caller) http.ResponseWriter {
 	r.Header[a.source.session] = []string{c.session.Text}
-	if !c.begun {
-		return w
-	}
-	return &sessionWriter{
+	s := &sessionWriter{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
-		source:                &a.source, text: c.session.Text, secure: r.TLS != nil,
+		source:                &a.source, secure: r.TLS != nil,
 	}
+	if c.begun {
+		s.text = c.session.Text
+	}
+	return s
 }
 
-// sessionWriter adds the name of a new session to the answer.
+// sessionWriter adds the name of a new session to the answer, and takes off what the API
+// says about one under the same name: the client would present that.
 type sessionWriter struct {
 	*caddyhttp.ResponseWriterWrapper
 	source *apiKeySource
-	text   string
+	text   string // "" for a session that the client knows
 	secure bool
 	done   bool
 }
@@ -217,7 +219,8 @@ func (w *sessionWriter) WriteHeader(status int) {
 	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
 	if status >= http.StatusOK && !w.done {
 		w.done = true
-		if !refused {
+		delete(w.Header(), w.source.session)
+		if w.text != "" && !refused {
 			w.Header()[w.source.session] = []string{w.text}
 			http.SetCookie(w, w.source.newCookie(w.text, w.secure, 0))
 		}

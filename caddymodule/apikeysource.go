@@ -51,6 +51,13 @@ func (s *apiKeySource) remove(r *http.Request) {
 	}
 }
 
+// keepHeaders has the proxy not drop our own fields for being named in Connection.
+func (s *apiKeySource) keepHeaders(h http.Header) {
+	if s.header != "" && len(h["Connection"]) > 0 {
+		removeConnectionTokens(h, func(name string) bool { return sameHeader(name, s.header) || sameHeader(name, s.session) })
+	}
+}
+
 // removeSession takes off what a request says about a session: nothing of it is known to
 // be true.
 func (s *apiKeySource) removeSession(h http.Header) {

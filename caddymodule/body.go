@@ -50,16 +50,19 @@ func bodyKind(r *http.Request) (string, error) {
 }
 
 // readBody reads the whole body of r, at most maxRequestBody bytes, and puts it back.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	return readBodyUpTo(w, r, maxRequestBody)
+func readBody(r *http.Request) ([]byte, error) {
+	return readBodyUpTo(r, maxRequestBody)
 }
 
-func readBodyUpTo(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+func readBodyUpTo(r *http.Request, limit int64) ([]byte, error) {
+	from := r.Body
+	body, err := io.ReadAll(io.LimitReader(from, limit+1))
+	if err == nil && int64(len(body)) > limit {
+		err = errBodyTooLarge
+	}
 	if err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return nil, errBodyTooLarge
-		}
+		// Whoever goes on with the request finds it as it was.
+		r.Body = &restoredBody{io.MultiReader(bytes.NewReader(body), from), from}
 		return nil, fmt.Errorf("read request body: %w", err)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
@@ -69,12 +72,18 @@ func readBodyUpTo(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, 
 	return body, nil
 }
 
+// restoredBody is a body of which the beginning was read.
+type restoredBody struct {
+	io.Reader
+	io.Closer
+}
+
 // readJSON is readBody for a body that must be JSON.
-func readJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readJSON(r *http.Request) ([]byte, error) {
 	if kind, err := bodyKind(r); err != nil || kind != inJSON {
 		return nil, errNotJSON
 	}
-	return readBody(w, r)
+	return readBody(r)
 }
 
 // jsonPath is a path of object member names, written with dots: data.access_token.

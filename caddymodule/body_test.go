@@ -82,7 +82,7 @@ func TestReadBodyRefusesWhatAnUpstreamCouldReadDifferently(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/auth/refresh", strings.NewReader(body))
 			r.Header = tt.header
-			got, err := readJSON(httptest.NewRecorder(), r)
+			got, err := readJSON(r)
 			if (err == nil) != tt.ok {
 				t.Fatalf("got %v", err)
 			}
@@ -99,7 +99,7 @@ func TestReadBodyRefusesWhatAnUpstreamCouldReadDifferently(t *testing.T) {
 
 func TestReadBodyIsBounded(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(strings.Repeat("x", maxRequestBody+1)))
-	if _, err := readBody(httptest.NewRecorder(), r); !errors.Is(err, errBodyTooLarge) {
+	if _, err := readBody(r); !errors.Is(err, errBodyTooLarge) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,9 +23,21 @@ type capture struct {
 	status   int
 	body     bytes.Buffer
 	overflow bool
+
+	// passTo takes an answer that is too large to be held, as it comes; nil: nobody does.
+	passTo http.ResponseWriter
+	passed bool
 }
 
-func newCapture() *capture { return &capture{header: make(http.Header)} }
+// newCapture returns a capture for an answer to w. In a dry run, an answer that is too
+// large goes out unseen.
+func (h *Handler) newCapture(w http.ResponseWriter) *capture {
+	c := &capture{header: make(http.Header)}
+	if h.dryRun {
+		c.passTo = w
+	}
+	return c
+}
 
 // Header implements http.ResponseWriter.
 func (c *capture) Header() http.Header { return c.header }
@@ -42,9 +54,19 @@ func (c *capture) WriteHeader(status int) {
 // answer at all.
 func (c *capture) Write(p []byte) (int, error) {
 	c.WriteHeader(http.StatusOK)
+	if c.passed {
+		return c.passTo.Write(p)
+	}
 	if c.overflow || c.body.Len()+len(p) > maxAnswerBody {
 		c.overflow = true
-		return len(p), nil
+		if c.passTo == nil {
+			return len(p), nil
+		}
+		c.passed = true
+		if err := c.release(c.passTo); err != nil {
+			return 0, err
+		}
+		return c.passTo.Write(p)
 	}
 	return c.body.Write(p)
 }

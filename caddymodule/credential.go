@@ -69,7 +69,13 @@ func (h *Handler) judge(r *http.Request, found credential) (caller, *refusal) {
 	if err != nil {
 		return caller{}, credentialRefusal(err)
 	}
-	return c, h.admissible(r, &c)
+	refused := h.admissible(r, &c)
+	if refused != nil && refused.reason == dialect.AgedCredential && found.session != "" {
+		// A session of an API key that is too old to be judged: a new one is begun.
+		found.session = ""
+		return h.judge(r, found)
+	}
+	return c, refused
 }
 
 // admissible looks a verified caller up in the list and checks its address.
@@ -167,6 +173,21 @@ func (h *Handler) check(r *http.Request, c *caller) *refusal {
 		return h.checkRotated(ctx, list, c)
 	case verdict == revocation.Unknown:
 		return h.unchecked(ctx, err)
+	}
+	return verdictRefusal(verdict, err)
+}
+
+// checkStore is check, but it asks the store, whatever is cached: what a grant is exchanged
+// for is newer than a logout that is only on its way here.
+func (h *Handler) checkStore(r *http.Request, c *caller) *refusal {
+	ctx := r.Context()
+	list := h.app.list(ctx)
+	if list == nil {
+		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+	}
+	verdict, err := list.CheckStore(ctx, c.identity)
+	if verdict == revocation.RotatedToken && h.rotateGrace > 0 {
+		return h.checkRotated(ctx, list, c)
 	}
 	return verdictRefusal(verdict, err)
 }

@@ -14,17 +14,17 @@ import (
 const idVar = "token_auth.jsonrpc_id"
 
 // remember keeps what an answer to r may need and what is gone once r was forwarded.
-func (h *Handler) remember(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) remember(r *http.Request) {
 	if h.remembersID && caddyhttp.GetVar(r.Context(), idVar) == nil {
-		caddyhttp.SetVar(r.Context(), idVar, requestID(w, r))
+		caddyhttp.SetVar(r.Context(), idVar, requestID(r))
 	}
 }
 
 // describe tells a dialect of r what it asks for. Most ask for nothing.
-func (h *Handler) describe(w http.ResponseWriter, r *http.Request) dialect.Request {
+func (h *Handler) describe(r *http.Request) dialect.Request {
 	return dialect.Request{
 		ID: func() json.RawMessage {
-			h.remember(w, r)
+			h.remember(r)
 			id, _ := caddyhttp.GetVar(r.Context(), idVar).(json.RawMessage)
 			return id
 		},
@@ -41,9 +41,9 @@ func (h *Handler) describe(w http.ResponseWriter, r *http.Request) dialect.Reque
 
 // requestID is the id of a JSON-RPC request: in the message that a POST has as its
 // body, otherwise in the query. The body is bounded, and put back.
-func requestID(w http.ResponseWriter, r *http.Request) json.RawMessage {
+func requestID(r *http.Request) json.RawMessage {
 	if r.Method == http.MethodPost {
-		body, err := readJSON(w, r)
+		body, err := readJSON(r)
 		if err != nil {
 			return json.RawMessage("null") // it may have one, and nobody knows
 		}

@@ -135,6 +135,7 @@ type Handler struct {
 	issue                       answerPaths
 	refreshToken, logoutToken   tokenPlaces
 	rotates                     bool
+	learns                      bool // tokens are known from their issue
 	rotateGrace                 time.Duration
 	logoutScope                 revocation.Scope
 	scopeRules                  scopeRules
@@ -158,8 +159,9 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	dropTrailer(r)
 	h.forward.clean(r)
+	h.sources.apiKey.keepHeaders(r.Header)
 	if !checkUpgrade(r) {
-		return h.refuse(w, r, &refusal{reason: dialect.UpgradeRefused})
+		return h.refuseOr(w, r, &refusal{reason: dialect.UpgradeRefused}, next)
 	}
 	if h.passPreflight && isPreflight(r) {
 		h.sources.remove(r)
@@ -173,6 +175,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.serveRefresh(w, r, next)
 	case h.login.is(p) && h.loginMethods.has(r.Method):
 		return h.serveLogin(w, r, next)
+	case h.learns && h.login.mayBe(p):
+		return h.refuseLogin(w, r, next, p)
 	case h.readyAt.is(p) && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		return h.serveReady(w, r)
 	case h.rpc.include(p):
@@ -180,7 +184,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	case h.public.include(p):
 		return h.pass(w, r, next)
 	}
-	if client, ok := h.reset.rest(p); ok && r.Method == http.MethodPost {
+	if client, ok := h.reset.rest(p); ok {
 		return h.serveReset(w, r, next, client)
 	}
 	c, refused := h.authorize(r)

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -23,9 +24,11 @@ func (h *Handler) forwardWatched(w http.ResponseWriter, r *http.Request, next ca
 	// Nor may the client ask for a part of it.
 	r.Header.Del("Range")
 	r.Header.Del("If-Range")
-	answer := newCapture()
+	answer := h.newCapture(w)
 	err := h.pass(answer, r, next)
 	switch {
+	case answer.passed:
+		return nil, err
 	case answer.overflow:
 		return nil, h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: errAnswerTooLarge})
 	case err != nil:
@@ -37,7 +40,7 @@ func (h *Handler) forwardWatched(w http.ResponseWriter, r *http.Request, next ca
 // serveLogin forwards a login. It needs no credential; what it issues is recorded
 // where a cut-off would wrongly cover it.
 func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	h.remember(w, r)
+	h.remember(r)
 	var since revocation.Mark
 	if list := h.app.list(r.Context()); list != nil {
 		since = list.Mark()
@@ -59,6 +62,15 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyh
 		return h.refuse(w, r, refused)
 	}
 	return answer.release(w)
+}
+
+// refuseLogin answers what the API might take for a login and what would go by unseen: the
+// tokens that it issues would be out of a logout's reach.
+func (h *Handler) refuseLogin(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, p requestPath) error {
+	if h.login.is(p) {
+		return h.refuseMethod(w, r, next, h.loginMethods)
+	}
+	return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errAmbiguousPath}, next)
 }
 
 // learned is what an answer has taught.
@@ -104,7 +116,8 @@ func (h *Handler) learnTokens(r *http.Request, seen *learned, since revocation.M
 		{raw: seen.found.access, expires: seen.found.accessExpires},
 		{raw: seen.found.refresh, expires: seen.found.refreshExpires},
 	}
-	owner := revocation.Issuance{Realm: h.opaqueRealm()}
+	realm, _ := h.onlyRealm()
+	owner := revocation.Issuance{Realm: realm}
 	for i := range tokens {
 		t := &tokens[i]
 		if t.raw == "" || !h.takesAsJWT(t.raw) {
@@ -149,8 +162,11 @@ func (h *Handler) learnToken(r *http.Request, t newToken, owner *revocation.Issu
 			h.log.Error("issuance not recorded, the token may be refused if it was issued in the second of a logout", zap.Error(err))
 		}
 		return nil
-	case t.id == nil && (h.opaque == nil || h.opaque.mode == opaqueIntrospect):
-		return nil // the authorization server knows it
+	case t.id == nil && h.opaque == nil:
+		return nil // it will not be taken
+	case t.id == nil && h.opaque.mode == opaqueIntrospect:
+		h.learnIntrospected(ctx, t, since)
+		return nil
 	case list == nil:
 		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
 	}
@@ -163,4 +179,18 @@ func (h *Handler) learnToken(r *http.Request, t newToken, owner *revocation.Issu
 		return &refusal{reason: dialect.Unavailable, err: err}
 	}
 	return nil
+}
+
+// learnIntrospected accounts for the issue of a token that the authorization server knows.
+// What is no access token, it calls inactive.
+func (h *Handler) learnIntrospected(ctx context.Context, t newToken, since revocation.Mark) {
+	c, err := h.opaque.identify(ctx, h.app, t.raw)
+	if err != nil {
+		return
+	}
+	if list := h.app.list(ctx); list != nil && !c.identity.Undated() {
+		if err := list.Issued(ctx, c.identity, since); err != nil {
+			h.log.Error("issuance not recorded, the token may be refused if it was issued in the second of a logout", zap.Error(err))
+		}
+	}
 }

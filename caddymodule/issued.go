@@ -99,12 +99,17 @@ func parseExpiry(text string, now time.Time) time.Time {
 	return time.Time{}
 }
 
-// opaqueRealm is the realm of tokens that name none.
-func (h *Handler) opaqueRealm() string {
-	if h.opaque == nil {
-		return h.Realm
+// onlyRealm returns the realm of credentials that name none. ok is false if there are
+// several that could be meant.
+func (h *Handler) onlyRealm() (realm string, ok bool) {
+	switch {
+	case h.Realm != "" || len(h.Issuers) == 0:
+		return h.Realm, true
+	case len(h.Issuers) == 1:
+		return h.Issuers[0], true
+	default:
+		return "", false
 	}
-	return h.opaque.realm
 }
 
 // issuanceOf returns what is recorded of a token: what it says itself, completed by what is

@@ -21,12 +21,12 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request, next caddy
 	if !h.logoutMethods.has(r.Method) {
 		return h.refuseMethod(w, r, next, h.logoutMethods)
 	}
-	h.remember(w, r)
-	callers, refused := h.authorizeLogout(w, r)
+	h.remember(r)
+	callers, refused := h.authorizeLogout(r)
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}
-	scope, err := h.scopeRules.scope(w, r, h.logoutScope)
+	scope, err := h.scopeRules.scope(r, h.logoutScope)
 	if err != nil {
 		return h.refuseOr(w, r, grantRefusal(err), next)
 	}
@@ -39,15 +39,15 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request, next caddy
 		h.admit(r, &callers[0])
 		return next.ServeHTTP(w, r)
 	}
-	return writeAnswer(w, h.dialect.LoggedOut(h.describe(w, r)))
+	return writeAnswer(w, h.dialect.LoggedOut(h.describe(r)))
 }
 
 // authorizeLogout returns whom a logout is about: the sender of the access token, and the
 // owner of the refresh token where one is looked for. They must be the same client.
-func (h *Handler) authorizeLogout(w http.ResponseWriter, r *http.Request) ([]caller, *refusal) {
+func (h *Handler) authorizeLogout(r *http.Request) ([]caller, *refusal) {
 	grant, grantErr := "", errNoRefreshToken
 	if !h.logoutToken.empty() {
-		grant, grantErr = h.logoutToken.find(w, r)
+		grant, grantErr = h.logoutToken.find(r)
 		if errors.Is(grantErr, token.ErrConflict) || errors.Is(grantErr, errBodyTooLarge) {
 			return nil, grantRefusal(grantErr)
 		}
@@ -83,17 +83,25 @@ func (h *Handler) authorizeAccess(r *http.Request) (caller, *refusal) {
 		return c, refused
 	}
 	found, err := h.sources.find(r)
-	if err != nil || !h.takesAsJWT(found.text) {
-		return caller{}, refused
-	}
-	t, err := h.verifier.VerifyIgnoringExpiry(r.Context(), found.text)
 	if err != nil {
 		return caller{}, credentialRefusal(err)
 	}
-	if c, err = h.complete(r.Context(), t); err != nil {
+	if c, err = h.verifyExpired(r.Context(), found.text); err != nil {
 		return caller{}, credentialRefusal(err)
 	}
 	return c, h.admissible(r, &c)
+}
+
+// verifyExpired is verifyToken, but for the expiry.
+func (h *Handler) verifyExpired(ctx context.Context, raw string) (caller, error) {
+	if !h.takesAsJWT(raw) {
+		return h.opaque.identifyExpired(ctx, h.app, raw)
+	}
+	t, err := h.verifier.VerifyIgnoringExpiry(ctx, raw)
+	if err != nil {
+		return caller{}, err
+	}
+	return h.complete(ctx, t)
 }
 
 // logOut records the revocation of one caller's token, session or client.
@@ -119,17 +127,22 @@ func (h *Handler) logOut(r *http.Request, c *caller, scope revocation.Scope) *re
 }
 
 // scopeFor narrows or widens the scope of a logout to what there is: of an opaque token
-// that was not seen being issued, nobody knows more than itself; and an API key is
-// never revoked, only its session.
+// that was not seen being issued, nobody knows more than itself; a token that names no
+// client may name its session; and an API key is never revoked, only its session.
 func scopeFor(c *caller, scope revocation.Scope) revocation.Scope {
-	switch {
-	case c.session != nil && scope == revocation.ScopeToken:
+	if c.session != nil && scope == revocation.ScopeToken {
 		return revocation.ScopeSession
-	case c.identity.Undated():
-		return revocation.ScopeToken
-	default:
-		return scope
 	}
+	if c.identity.Undated() {
+		return revocation.ScopeToken
+	}
+	if scope == revocation.ScopeClient && c.identity.Client() == "" {
+		scope = revocation.ScopeSession
+	}
+	if scope == revocation.ScopeSession && c.identity.Session() == "" {
+		scope = revocation.ScopeToken
+	}
+	return scope
 }
 
 // recordTimeout bounds how long a request waits for its record to become durable.

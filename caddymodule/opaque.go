@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -61,12 +62,15 @@ type opaqueTokens struct {
 	mode  string
 	realm string
 	// scope is what a logout revokes, 0 if there is none.
-	scope                     revocation.Scope
+	scope revocation.Scope
+	// cutOff says that a client or session may be cut off, by a logout or a reset.
+	cutOff                    bool
 	clientClaim, sessionClaim string
 	leeway                    time.Duration
 	issuers                   bool // the realm is that of the issuer
 	client                    *introspect.Client
-	names                     *lru.Cache[string, *opaqueToken]
+	// names are by a digest of the token, which anybody can make up at any length.
+	names *lru.Cache[[sha256.Size]byte, *opaqueToken]
 }
 
 // opaqueToken is what is kept of one token: its name, which takes a digest to find, and
@@ -91,11 +95,8 @@ func (h *Handler) newOpaqueTokens(config *Opaque) (*opaqueTokens, error) {
 	if err := config.check(); err != nil {
 		return nil, err
 	}
-	realm := h.Realm
-	switch {
-	case realm == "" && len(h.Issuers) == 1:
-		realm = h.Issuers[0]
-	case realm == "" && len(h.Issuers) > 1 && config.Mode != opaqueIntrospect:
+	realm, ok := h.onlyRealm()
+	if !ok && config.Mode != opaqueIntrospect {
 		return nil, errors.New("with several issuers it cannot be told whose an opaque token is: add a line realm <name>")
 	}
 	o := &opaqueTokens{
@@ -106,11 +107,12 @@ func (h *Handler) newOpaqueTokens(config *Opaque) (*opaqueTokens, error) {
 	if h.logout.exact != "" {
 		o.scope = h.logoutScope
 	}
+	o.cutOff = o.scope > revocation.ScopeToken || len(h.scopeRules) > 0 || h.reset.loose != ""
 	if err := h.app.needsDigests(); err != nil {
 		return nil, err
 	}
 	var err error
-	if o.names, err = lru.New[string, *opaqueToken](h.app.cacheSize()); err != nil {
+	if o.names, err = lru.New[[sha256.Size]byte, *opaqueToken](h.app.cacheSize()); err != nil {
 		return nil, err
 	}
 	if o.mode == opaqueIntrospect {
@@ -172,6 +174,18 @@ func (o *opaqueTokens) close() error {
 
 // identify finds out whose token raw is.
 func (o *opaqueTokens) identify(ctx context.Context, app *App, raw string) (caller, error) {
+	c, err := o.identifyExpired(ctx, app, raw)
+	if err != nil || c.identity.Expires().IsZero() || o.mode == opaqueIntrospect {
+		return c, err
+	}
+	if !time.Now().Before(c.identity.Expires()) {
+		return caller{}, token.ErrExpired
+	}
+	return c, nil
+}
+
+// identifyExpired is identify, but for the expiry that was told when the token was issued.
+func (o *opaqueTokens) identifyExpired(ctx context.Context, app *App, raw string) (caller, error) {
 	t, err := o.named(ctx, app, raw)
 	if err != nil {
 		return caller{}, err
@@ -189,8 +203,6 @@ func (o *opaqueTokens) identify(ctx context.Context, app *App, raw string) (call
 		return caller{}, errNotIssued
 	case id == nil:
 		return caller{identity: t.undated, unproven: true}, nil
-	case !id.Expires().IsZero() && !time.Now().Before(id.Expires()):
-		return caller{}, token.ErrExpired
 	}
 	return caller{identity: id, claims: learnedClaims{o, id}}, nil
 }
@@ -206,7 +218,11 @@ func known(ctx context.Context, app *App, realm, name string) (*revocation.Ident
 
 // named returns what is kept of raw.
 func (o *opaqueTokens) named(ctx context.Context, app *App, raw string) (*opaqueToken, error) {
-	if t, ok := o.names.Get(raw); ok {
+	if len(raw) > opaque.MaxLength {
+		return nil, token.ErrTooLarge
+	}
+	key := sha256.Sum256([]byte(raw))
+	if t, ok := o.names.Get(key); ok {
 		return t, nil
 	}
 	digests := app.digests(ctx)
@@ -217,9 +233,8 @@ func (o *opaqueTokens) named(ctx context.Context, app *App, raw string) (*opaque
 	if err != nil {
 		return nil, err
 	}
-	t := &opaqueToken{name: name, undated: revocation.NewUndatedIdentity(o.realm, name)}
-	// A copy, because raw may be part of something larger.
-	o.names.Add(strings.Clone(raw), t)
+	t := &opaqueToken{name: name, undated: revocation.NewUndatedIdentity(o.realm, name, "", "")}
+	o.names.Add(key, t)
 	return t, nil
 }
 
@@ -256,8 +271,8 @@ func (o *opaqueTokens) identityOf(t *opaqueToken, answer *introspect.Answer) *re
 		id = jti
 	}
 	// Nothing but itself can revoke it: its age does not matter then.
-	if answer.IssuedAt().IsZero() && (o.scope == revocation.ScopeToken || o.scope == 0) {
-		return revocation.NewUndatedIdentity(realm, id)
+	if answer.IssuedAt().IsZero() && !o.cutOff {
+		return revocation.NewUndatedIdentity(realm, id, answer.Session(), answer.Client())
 	}
 	expires := answer.Expires()
 	if !expires.IsZero() {

@@ -79,6 +79,10 @@ func deribit() *Handler {
 	}
 }
 
+// oauthLifetime is how long refresh tokens live at most servers, which do not say so in their
+// answers.
+const oauthLifetime = 90 * 24 * time.Hour
+
 // oauth: the token endpoint of RFC 6749 in front of which the sidecar stands, and its
 // formats.
 func oauth() *Handler {
@@ -92,6 +96,7 @@ func oauth() *Handler {
 		Refresh:   &Refresh{Path: "/oauth/token", Token: []TokenPlace{{In: inForm, Name: "refresh_token"}}},
 		Logout:    &Logout{Path: "/oauth/logout", Scope: "client"},
 		Responses: "oauth",
+		lifetime:  oauthLifetime,
 	}
 }
 

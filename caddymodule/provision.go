@@ -65,6 +65,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.opaque, err = h.newOpaqueTokens(settings.Opaque); err != nil {
 		return fieldError("opaque", err)
 	}
+	h.learns = h.opaque != nil && h.opaque.mode != opaqueIntrospect
+	if err := h.checkUnused(settings); err != nil {
+		return err
+	}
 	if h.rpc, err = newRPCPaths(settings.JSONRPC); err != nil {
 		return fieldError("jsonrpc", err)
 	}
@@ -104,6 +108,28 @@ func (h *Handler) provisionJWTs(config *Opaque) error {
 			"or opaque, for tokens that are not verified here")
 	}
 	return h.app.share(h.Realm, len(h.Issuers) > 0, keys, h.KeySets)
+}
+
+// checkUnused refuses options that would have no effect, or an unforeseen one.
+func (h *Handler) checkUnused(settings Handler) error {
+	for option, d := range map[string]*caddy.Duration{"leeway": h.Leeway, "iat_leeway": h.IATLeeway} {
+		if d := durationOr(d, 0); d < 0 || d > revocation.MaxLeeway {
+			return fieldError(option, fmt.Errorf("%s: want 0 to %s", d, revocation.MaxLeeway))
+		}
+	}
+	introspects := settings.Opaque != nil && settings.Opaque.Mode == opaqueIntrospect
+	switch {
+	case h.verifier == nil && len(h.Algorithms) > 0:
+		return fieldError("algorithms", errors.New("there is no key that could have one"))
+	case h.verifier == nil && !introspects && len(h.Audiences) > 0:
+		return fieldError("audience", errors.New("opaque tokens say nothing about it"))
+	case settings.Opaque != nil && settings.Opaque.Mode == opaqueKnown && len(h.issue.access) == 0 && len(h.issue.refresh) == 0:
+		return fieldError("opaque", errors.New("known: no login says where its answer has the tokens, so none would ever be taken"))
+	}
+	if _, ok := h.onlyRealm(); !ok && h.reset.loose != "" {
+		return fieldError("reset", errors.New("with several issuers it cannot be told whose client it names: add a line realm <name>"))
+	}
+	return nil
 }
 
 // maxAge is how long ago a token may have been issued.

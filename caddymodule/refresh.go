@@ -19,18 +19,53 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 	if r.Method != http.MethodPost {
 		return h.refuseMethod(w, r, next, methods{http.MethodPost})
 	}
-	h.remember(w, r)
+	h.remember(r)
 	if refused := h.checkBeside(r); refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}
-	raw, err := h.refreshToken.find(w, r)
+	raw, err := h.refreshToken.find(r)
 	switch {
 	case errors.Is(err, errNoRefreshToken) && h.login.exact == h.refreshAt.exact:
+		if refused := h.checkSubjects(r); refused != nil {
+			return h.refuseOr(w, r, refused, next)
+		}
 		return h.serveLogin(w, r, next)
 	case err != nil:
 		return h.refuseOr(w, r, grantRefusal(err), next)
 	}
 	return h.exchange(w, r, next, raw)
+}
+
+// subjectTokens are the parameters in which a request for a token may have another one, in
+// whose place it asks for its own (RFC 8693 §2.1, RFC 7521 §4.1).
+var subjectTokens = []tokenPlaces{{forms: []string{"subject_token"}}, {forms: []string{"actor_token"}}, {forms: []string{"assertion"}}}
+
+// checkSubjects judges the tokens in whose place a request asks for one. Those that are
+// not ours are the API's to judge.
+func (h *Handler) checkSubjects(r *http.Request) *refusal {
+	if len(h.refreshToken.forms) == 0 {
+		return nil
+	}
+	for i := range subjectTokens {
+		raw, err := subjectTokens[i].find(r)
+		if errors.Is(err, errNoRefreshToken) {
+			continue
+		}
+		if err != nil {
+			return grantRefusal(err)
+		}
+		c, err := h.verify(r.Context(), credential{text: raw})
+		if err != nil {
+			if refused := credentialRefusal(err); refused.reason == dialect.Unavailable {
+				return refused
+			}
+			continue
+		}
+		if refused := h.checkStore(r, &c); refused != nil {
+			return refused
+		}
+	}
+	return nil
 }
 
 // grantRefusal is the refusal for an error of tokenPlaces.find.
@@ -57,7 +92,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhtt
 	id := used.identity
 	release, err := h.app.shared.refreshes.acquire(r.Context(), revocation.KeyOf(revocation.ScopeToken, id.Realm(), id.Token()))
 	if err != nil {
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
+		return h.refuseOr(w, r, &refusal{reason: dialect.Unavailable, err: err}, next)
 	}
 	defer release()
 	list := h.app.list(r.Context())
@@ -65,7 +100,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return h.refuseOr(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}, next)
 	}
 	since := list.Mark()
-	if refused := h.check(r, &used); refused != nil {
+	if refused := h.checkStore(r, &used); refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}
 	answer, err := h.forwardWatched(w, r, next)
@@ -84,14 +119,14 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhtt
 func (h *Handler) exchanged(
 	r *http.Request, answer *capture, list *revocation.List, since revocation.Mark, used *caller, raw string,
 ) *refusal {
-	// A logout that came while the upstream was working wins: what it has
-	// issued since is not handed out.
-	if refused := h.check(r, used); refused != nil {
-		return refused
-	}
 	seen, err := h.learn(r, answer, since, used.identity)
 	if seen.refused != nil {
 		return seen.refused
+	}
+	// A logout that came while the upstream was working wins: what it has
+	// issued since is not handed out.
+	if refused := h.checkStore(r, used); refused != nil {
+		return refused
 	}
 	// Of an answer that cannot be read nobody knows what it hands out, and the
 	// client may have seen to that.

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
@@ -66,11 +67,11 @@ func verdictRefusal(verdict revocation.Verdict, err error) *refusal {
 // what clients cause, at error level what keeps the list from answering.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) error {
 	h.note(r, refused, "request refused", false)
-	if refused.reason == dialect.InvalidCredential || refused.reason == dialect.RevokedCredential {
+	if slices.Contains([]dialect.Reason{dialect.InvalidCredential, dialect.RevokedCredential, dialect.AgedCredential}, refused.reason) {
 		h.apiKeys.forgetCookie(w, r)
 	}
 	return writeRefusal(w, h.dialect, dialect.Refusal{
-		Request: h.describe(w, r),
+		Request: h.describe(r),
 		Reason:  refused.reason,
 		Grant:   r.Method == http.MethodPost && h.refreshAt.mayBe(parsePath(requestURL(r))),
 	})
@@ -79,6 +80,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusa
 // refuseOr is refuse or, in a dry run, forwards the request all the same.
 func (h *Handler) refuseOr(w http.ResponseWriter, r *http.Request, refused *refusal, next caddyhttp.Handler) error {
 	if h.waves(r, refused) {
+		h.sources.apiKey.removeSession(r.Header)
 		return next.ServeHTTP(w, r)
 	}
 	return h.refuse(w, r, refused)
@@ -112,12 +114,10 @@ func (h *Handler) note(r *http.Request, refused *refusal, message string, dryRun
 
 // refuseMethod answers a request whose path does not take its method.
 func (h *Handler) refuseMethod(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, allowed methods) error {
-	refused := &refusal{reason: dialect.MethodNotAllowed}
-	if h.waves(r, refused) {
-		return next.ServeHTTP(w, r)
+	if !h.dryRun {
+		w.Header().Set("Allow", allowed.allow())
 	}
-	w.Header().Set("Allow", allowed.allow())
-	return h.refuse(w, r, refused)
+	return h.refuseOr(w, r, &refusal{reason: dialect.MethodNotAllowed}, next)
 }
 
 // writeRefusal answers a request that is refused. The body goes out as it is, so

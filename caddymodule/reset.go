@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -18,7 +20,7 @@ type prefix struct {
 }
 
 func newPrefix(path string) (prefix, error) {
-	if !strings.HasSuffix(path, "/") {
+	if len(path) < 2 || !strings.HasSuffix(path, "/") {
 		return prefix{}, errors.New("the path must end in a slash: what follows is the client's identifier")
 	}
 	if err := validatePath(path); err != nil {
@@ -37,44 +39,74 @@ func (p prefix) rest(path requestPath) (string, bool) {
 	return segment, !strings.Contains(segment, "/")
 }
 
+var errAmbiguousPath = errors.New("the path can be read in more than one way")
+
 // serveReset forwards the call that ends all sessions of another client, and revokes them
-// before its success is told.
-func (h *Handler) serveReset(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, client string) error {
-	h.remember(w, r)
+// before its success is told. Reading is no reset.
+func (h *Handler) serveReset(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, segment string) error {
+	h.remember(r)
 	c, refused := h.authorize(r)
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}
+	for _, name := range reroutingHeaders {
+		delete(r.Header, name)
+	}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
+		return h.proceed(w, r, next, &c)
+	}
 	// Of a path with two readings nobody knows whom the API resets.
-	if strings.ContainsAny(client, "%;") || parsePath(requestURL(r)).exact == "" || url.PathEscape(client) != client {
+	if parsePath(requestURL(r)).exact == "" || url.PathEscape(segment) != segment {
 		return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errAmbiguousPath}, next)
 	}
-	answer := newCapture()
+	answer := h.newCapture(w)
 	err := h.proceed(answer, r, next, &c)
 	switch {
+	case answer.passed:
+		return err
 	case answer.overflow:
 		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: errAnswerTooLarge})
 	case err != nil:
 		return err
-	case !answer.succeeded():
-		return answer.release(w)
 	}
-	realm := h.opaqueRealm()
-	if c.identity != nil {
-		realm = c.identity.Realm()
+	if answer.succeeded() {
+		if refused := h.resetClient(r, &c, segment); refused != nil && !h.waves(r, refused) {
+			return h.refuse(w, r, refused)
+		}
 	}
-	list := h.app.list(r.Context())
-	if list == nil {
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed})
-	}
-	ctx, cancel := recordContext(r)
-	defer cancel()
-	entry, err := list.RevokeNamed(ctx, revocation.ScopeClient, realm, client)
-	if err != nil {
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: err})
-	}
-	h.logRevocation("reset", entry)
 	return answer.release(w)
 }
 
-var errAmbiguousPath = errors.New("the path can be read in more than one way")
+// resetClient revokes everything of the client that a reset was about.
+func (h *Handler) resetClient(r *http.Request, c *caller, segment string) *refusal {
+	list := h.app.list(r.Context())
+	if list == nil {
+		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+	}
+	realm, _ := h.onlyRealm()
+	if c.identity != nil {
+		realm = c.identity.Realm()
+	}
+	ctx, cancel := recordContext(r)
+	defer cancel()
+	for _, client := range namesOf(segment) {
+		entry, err := list.RevokeNamed(ctx, revocation.ScopeClient, realm, client)
+		if err != nil {
+			return &refusal{reason: dialect.Unavailable, err: err}
+		}
+		h.logRevocation("reset", entry)
+	}
+	return nil
+}
+
+// namesOf returns the identifiers that an API may read in a segment: it may take off an
+// extension, and zeros in front of a number.
+func namesOf(segment string) []string {
+	names := []string{segment}
+	for _, name := range []string{strings.TrimSuffix(segment, path.Ext(segment)), strings.TrimLeft(segment, "0")} {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

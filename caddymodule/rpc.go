@@ -1,10 +1,10 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -68,7 +68,7 @@ const maxRPCBody = 1 << 20
 var (
 	errRPCMethod = errors.New("the request names no method, or two")
 	errRPCBatch  = errors.New("a batch over HTTP")
-	errRPCParam  = errors.New("a token among the parameters is not a string")
+	errRPCParam  = errors.New("the tokens among the parameters can be read in more than one way")
 )
 
 // rpcCall is one call.
@@ -83,21 +83,19 @@ func (h *Handler) serveRPC(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if m := (methods{http.MethodGet, http.MethodPost}); !m.has(r.Method) {
 		return h.refuseMethod(w, r, next, m)
 	}
-	h.remember(w, r)
-	call, refused := h.readCall(w, r, p)
+	call, refused := h.readCall(r, p)
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}
-	switch call.method {
-	case "private/logout":
+	h.remember(r)
+	switch {
+	case call.method == "private/logout":
 		return h.refuseOr(w, r, &refusal{reason: dialect.NotWebSocket}, next)
-	case "public/auth", "public/fork_token", "public/exchange_token":
-		if call.refresh.raw != "" {
-			return h.exchange(w, r, next, call.refresh.raw)
-		}
+	case issuesTokens(call.method) && call.refresh.raw != "":
+		return h.exchange(w, r, next, call.refresh.raw)
+	case issuesTokens(call.method):
 		return h.serveLogin(w, r, next)
-	}
-	if strings.HasPrefix(call.method, "public/") {
+	case jsonrpc.PublicMethod(call.method):
 		return h.pass(w, r, next)
 	}
 	found, err := h.sources.find(r)
@@ -119,9 +117,14 @@ func (h *Handler) serveRPC(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return h.proceed(w, r, next, &c)
 }
 
+// issuesTokens reports whether the answer to a method hands out tokens.
+func issuesTokens(method string) bool {
+	return method == "public/auth" || method == "public/fork_token" || method == "public/exchange_token"
+}
+
 // readCall finds out what is called, and with which tokens among the parameters. What the
 // path says and what the body says must be the same.
-func (h *Handler) readCall(w http.ResponseWriter, r *http.Request, p requestPath) (rpcCall, *refusal) {
+func (h *Handler) readCall(r *http.Request, p requestPath) (rpcCall, *refusal) {
 	var call rpcCall
 	method, ok := h.rpc.method(p)
 	if !ok {
@@ -133,25 +136,27 @@ func (h *Handler) readCall(w http.ResponseWriter, r *http.Request, p requestPath
 		return call, &refusal{reason: dialect.InvalidRequest, err: errTokenElsewhere}
 	}
 	for name, values := range query {
-		switch foldName(name) {
-		case "access_token":
+		switch {
+		case jsonrpc.LooksLikeParam(name), name != "method" && strings.EqualFold(name, "method"):
+			return call, &refusal{reason: dialect.InvalidRequest, err: errRPCParam}
+		case name == "access_token":
 			call.access.addAll(values)
-		case "refresh_token":
+		case name == "refresh_token":
 			call.refresh.addAll(values)
-		case "method":
-			if call.method == "" && len(values) == 1 {
-				call.method = values[0]
-			} else if !slices.Contains(values, method) || len(values) > 1 {
-				return call, &refusal{reason: dialect.InvalidRequest, err: errRPCMethod}
-			}
+		case name == "method" && (len(values) > 1 || call.method != "" && values[0] != call.method):
+			return call, &refusal{reason: dialect.InvalidRequest, err: errRPCMethod}
+		case name == "method":
+			call.method = values[0]
 		}
 	}
-	if refused := call.readBody(w, r); refused != nil {
+	if refused := call.readBody(r); refused != nil {
 		return call, refused
 	}
 	switch {
 	case call.method == "":
 		return call, &refusal{reason: dialect.InvalidRequest, err: errRPCMethod}
+	case !jsonrpc.KnownMethod(call.method):
+		return call, &refusal{reason: dialect.MethodNotAllowed, err: errRPCMethod}
 	case call.access.conflict || call.refresh.conflict:
 		return call, credentialRefusal(token.ErrConflict)
 	}
@@ -159,7 +164,7 @@ func (h *Handler) readCall(w http.ResponseWriter, r *http.Request, p requestPath
 }
 
 // readBody adds what the body says.
-func (call *rpcCall) readBody(w http.ResponseWriter, r *http.Request) *refusal {
+func (call *rpcCall) readBody(r *http.Request) *refusal {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
@@ -167,7 +172,7 @@ func (call *rpcCall) readBody(w http.ResponseWriter, r *http.Request) *refusal {
 	if kind, err := bodyKind(r); kind == inForm || err != nil && !isPlainText(r) {
 		return &refusal{reason: dialect.MalformedRequest, err: errNotJSON}
 	}
-	body, err := readBodyUpTo(w, r, maxRPCBody)
+	body, err := readBodyUpTo(r, maxRPCBody)
 	switch {
 	case errors.Is(err, errBodyTooLarge):
 		return &refusal{reason: dialect.RequestTooLarge, err: err}
@@ -177,6 +182,7 @@ func (call *rpcCall) readBody(w http.ResponseWriter, r *http.Request) *refusal {
 		return nil
 	}
 	payload, err := jsonrpc.Parse(body)
+	caddyhttp.SetVar(r.Context(), idVar, idOf(payload, err))
 	switch {
 	case errors.Is(err, jsonrpc.ErrParse):
 		return &refusal{reason: dialect.MalformedRequest, err: err}
@@ -190,6 +196,10 @@ func (call *rpcCall) readBody(w http.ResponseWriter, r *http.Request) *refusal {
 		return &refusal{reason: dialect.InvalidRequest, err: errRPCMethod}
 	}
 	call.method = message.Method
+	if message.Positional() && (issuesTokens(call.method) || !jsonrpc.PublicMethod(call.method)) {
+		// Nobody knows which of them are tokens.
+		return &refusal{reason: dialect.InvalidRequest, err: errRPCParam}
+	}
 	for name, to := range map[string]*collected{"access_token": &call.access, "refresh_token": &call.refresh} {
 		value, ok := message.Param(name)
 		if !ok || value.Kind() == 'n' {
@@ -202,6 +212,17 @@ func (call *rpcCall) readBody(w http.ResponseWriter, r *http.Request) *refusal {
 		to.add(string(text))
 	}
 	return nil
+}
+
+// idOf is the id that an answer to a body has: null where it cannot be known.
+func idOf(payload jsonrpc.Payload, err error) json.RawMessage {
+	if invalid, ok := errors.AsType[*jsonrpc.Error](err); ok && invalid.ID != nil {
+		return json.RawMessage(invalid.ID)
+	}
+	if err != nil || payload.Batch {
+		return json.RawMessage("null")
+	}
+	return json.RawMessage(payload.Messages[0].ID)
 }
 
 // isPlainText reports whether a body without content encoding says that it is plain text.

@@ -53,7 +53,7 @@ func newScopeRules(config []ScopeRule) (scopeRules, error) {
 
 // scope returns what a request asks for, or otherwise. A body that cannot be read asks for
 // nothing, since a logout takes any body.
-func (rules scopeRules) scope(w http.ResponseWriter, r *http.Request, otherwise revocation.Scope) (revocation.Scope, error) {
+func (rules scopeRules) scope(r *http.Request, otherwise revocation.Scope) (revocation.Scope, error) {
 	var query url.Values
 	var body []byte
 	for _, rule := range rules {
@@ -69,7 +69,7 @@ func (rules scopeRules) scope(w http.ResponseWriter, r *http.Request, otherwise 
 		case inJSON:
 			if body == nil {
 				var err error
-				if body, err = readBody(w, r); err != nil {
+				if body, err = readBody(r); err != nil {
 					return 0, err
 				}
 			}

@@ -156,8 +156,8 @@ func (s *sources) hasScheme(h http.Header) (bool, error) {
 	values := h["Authorization"]
 	matching := 0
 	for _, value := range values {
-		scheme, _, _ := strings.Cut(value, " ")
-		if slices.Contains(s.schemes, strings.ToLower(scheme)) {
+		scheme, rest, _ := strings.Cut(value, " ")
+		if slices.Contains(s.schemes, strings.ToLower(scheme)) && !strings.Contains(strings.ToLower(rest), "bearer") {
 			matching++
 		}
 	}

@@ -83,7 +83,7 @@ var (
 // find returns the one refresh token of a request: errNoRefreshToken if there is none,
 // token.ErrConflict for two different ones, errBodyTooLarge, or another error for a
 // request that the upstream could read differently.
-func (p *tokenPlaces) find(w http.ResponseWriter, r *http.Request) (string, error) {
+func (p *tokenPlaces) find(r *http.Request) (string, error) {
 	var c collected
 	if err := p.addQuery(&c, r); err != nil {
 		return "", err
@@ -92,7 +92,7 @@ func (p *tokenPlaces) find(w http.ResponseWriter, r *http.Request) (string, erro
 		addCookies(&c, p.cookies, field)
 	}
 	if len(p.json)+len(p.forms) > 0 {
-		if err := p.addBody(&c, w, r); err != nil {
+		if err := p.addBody(&c, r); err != nil {
 			return "", err
 		}
 	}
@@ -132,7 +132,7 @@ func (p *tokenPlaces) bodyHas(name string) bool {
 }
 
 // addBody adds what the body has, which must be of a kind that has one.
-func (p *tokenPlaces) addBody(c *collected, w http.ResponseWriter, r *http.Request) error {
+func (p *tokenPlaces) addBody(c *collected, r *http.Request) error {
 	kind, err := bodyKind(r)
 	switch {
 	case err != nil:
@@ -140,7 +140,7 @@ func (p *tokenPlaces) addBody(c *collected, w http.ResponseWriter, r *http.Reque
 	case kind == inForm && len(p.forms) == 0, kind == inJSON && len(p.json) == 0:
 		return errNotJSON
 	}
-	body, err := readBody(w, r)
+	body, err := readBody(r)
 	if err != nil || len(body) == 0 {
 		return err
 	}

@@ -100,3 +100,14 @@ func consistsOf(text, others string) bool {
 	}
 	return true
 }
+
+// KnownMethod reports whether a method can only be taken for itself: one that it does not
+// know is refused like one that looks like another.
+func KnownMethod(method string) bool { return knownForm(method) }
+
+// PublicMethod reports whether a method of known form needs no credential.
+func PublicMethod(method string) bool { return isPublic(method) }
+
+// LooksLikeParam reports whether a parameter's name may be taken for one that counts,
+// such as access_token.
+func LooksLikeParam(name string) bool { return paramNames.has(name) }

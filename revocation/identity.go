@@ -62,12 +62,14 @@ func NewIdentity(realm, token, session, client string, issuedAt, expires time.Ti
 	return id
 }
 
-// NewUndatedIdentity returns the identity of a token of which nothing is known but its
-// identifier: an opaque one that was not seen being issued. Nothing but the revocation of
+// NewUndatedIdentity returns the identity of a token of which nobody knows when it was
+// issued: an opaque one that was not seen being issued. Nothing but the revocation of
 // this very token concerns it. That is remembered for the longest life that a token may
-// have, from the revocation on, so that it outlives the token.
-func NewUndatedIdentity(realm, token string) *Identity {
+// have, from the revocation on, so that it outlives the token. session and client say
+// whose it is, where that is known.
+func NewUndatedIdentity(realm, token, session, client string) *Identity {
 	id := NewIdentity(realm, token, "", "", time.Time{}, time.Time{})
+	id.session, id.client = CanonicalID(session), CanonicalID(client)
 	id.undated = true
 	return id
 }

@@ -36,6 +36,9 @@ func (l *List) Learn(ctx context.Context, seen Issuance, since Mark) (*Identity,
 	if seen.IssuedAt.IsZero() {
 		seen.IssuedAt = since.at
 	}
+	if seen.Expires.After(Forever) {
+		seen.Expires = Forever
+	}
 	id := NewIdentity(seen.Realm, seen.Token, seen.Session, seen.Client, seen.IssuedAt, seen.Expires)
 	entry := Entry{
 		Scope: ScopeKnown, Realm: id.realm, ID: id.token, At: id.issuedAt,

@@ -1,6 +1,8 @@
 package revocation_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +131,7 @@ func TestUndatedTokenIsRevokedByItselfAlone(t *testing.T) {
 	c := newClock()
 	store := newFakeStore()
 	list := openList(t, store, c, revocation.Options{MaxTokenLifetime: time.Hour})
-	id := revocation.NewUndatedIdentity("api", "a")
+	id := revocation.NewUndatedIdentity("api", "a", "", "")
 	check(t, list, id, revocation.Live)
 	if _, err := list.Revoke(t.Context(), id, revocation.ScopeClient); err == nil {
 		t.Error("a client revoked that nobody knows")
@@ -139,8 +141,8 @@ func TestUndatedTokenIsRevokedByItselfAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	check(t, list, revocation.NewUndatedIdentity("api", "a"), revocation.RevokedToken)
-	check(t, list, revocation.NewUndatedIdentity("api", "b"), revocation.Live)
+	check(t, list, revocation.NewUndatedIdentity("api", "a", "", ""), revocation.RevokedToken)
+	check(t, list, revocation.NewUndatedIdentity("api", "b", "", ""), revocation.Live)
 	if kept := entry.Expires.Sub(c.Now()); kept < time.Hour {
 		t.Errorf("kept for %s, less than a token may live", kept)
 	}
@@ -189,6 +191,63 @@ func TestLogoutOutweighsARotationThatBeganBefore(t *testing.T) {
 				rotate()
 			}
 			check(t, list, id, revocation.RevokedToken)
+		})
+	}
+}
+
+func TestExpiryBeyondTheCalendarIsNoExpiryInThePast(t *testing.T) {
+	c := newClock()
+	store := newFakeStore()
+	list := openList(t, store, c, revocation.Options{})
+	never := time.Date(9999, time.December, 31, 23, 59, 59, 0, time.UTC)
+	learn(t, list, revocation.Issuance{Token: "a", Client: "alice", Expires: never})
+	id := known(t, openList(t, store, c, revocation.Options{}), "a")
+	if id == nil || id.Expires().Before(c.Now().Add(100*day/2)) {
+		t.Errorf("identity %+v", id)
+	}
+}
+
+// The revocation has begun, and a new token is asked for before it is stored.
+func TestCheckWaitsForARevocationThatHasBegun(t *testing.T) {
+	for name, check := range map[string]func(*revocation.List, context.Context, *revocation.Identity) (revocation.Verdict, error){
+		"check": (*revocation.List).Check, "check the store": (*revocation.List).CheckStore,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, store := newClock(), newFakeStore()
+			list := openList(t, store, c, revocation.Options{})
+			id := learn(t, list, revocation.Issuance{Token: "r", Session: "s", Client: "alice"})
+			if v, err := check(list, t.Context(), id); v != revocation.Live || err != nil {
+				t.Fatalf("before: %s, %v", v, err)
+			}
+			c.advance(time.Second)
+			verdicts := make(chan revocation.Verdict, 1)
+			store.onRevoke = func() {
+				store.onRevoke = nil
+				go func() {
+					v, err := check(list, t.Context(), id)
+					if err != nil {
+						t.Error(err)
+					}
+					verdicts <- v
+				}()
+				select {
+				case v := <-verdicts:
+					t.Errorf("answered %s before the revocation was stored", v)
+					verdicts <- v
+				case <-time.After(20 * time.Millisecond): // it waits
+				}
+				ended, cancel := context.WithCancel(t.Context())
+				cancel()
+				if v, err := check(list, ended, id); v != revocation.Unknown || !errors.Is(err, context.Canceled) {
+					t.Errorf("with a context that has ended: %s, %v", v, err)
+				}
+			}
+			if _, err := list.RevokeNamed(t.Context(), revocation.ScopeClient, "api", "alice"); err != nil {
+				t.Fatal(err)
+			}
+			if v := <-verdicts; v != revocation.RevokedClient {
+				t.Errorf("verdict %s", v)
+			}
 		})
 	}
 }

@@ -35,6 +35,7 @@ type List struct {
 	cache    *shardedCache[cachedVerdict]
 	known    *shardedCache[cachedIssuance]
 	seq      sequences
+	pending  pending
 
 	// retention is nil once the list is closed.
 	retention atomic.Pointer[retention]
@@ -146,13 +147,16 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	}
 	// While the feed is broken for too long, the store alone knows.
 	if l.follower != nil && !l.follower.trusted(now) {
-		return l.lookUp(ctx, id)
+		return l.askStore(ctx, id)
 	}
 	// The numbers are read before the lookup: an entry that lands after this
 	// line makes the verdict below outdated, whenever it is put into the cache.
 	numbers := l.seq.numbers(id)
 	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == numbers {
 		return c.verdict, nil
+	}
+	if err := l.pending.settle(ctx, id.keys[:]); err != nil {
+		return Unknown, fmt.Errorf("wait for a revocation under way: %w", err)
 	}
 	verdict := Live
 	if !l.allAbsent(id.keys[:]) {
@@ -163,6 +167,30 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	}
 	l.cache.add(id.cacheKey, cachedVerdict{verdict: verdict, numbers: numbers})
 	return verdict, nil
+}
+
+// CheckStore is Check, but it asks the store, whatever is cached or known from its feed.
+// What any process has acknowledged before is seen, and what this one has begun.
+func (l *List) CheckStore(ctx context.Context, id *Identity) (Verdict, error) {
+	if id == nil || id.token == "" {
+		return Unknown, errNoIdentity
+	}
+	r := l.retention.Load()
+	if r == nil {
+		return Unknown, ErrClosed
+	}
+	if !id.undated && r.tooOld(id.issuedAt, l.now()) {
+		return TooOld, nil
+	}
+	return l.askStore(ctx, id)
+}
+
+// askStore looks up what has been stored, and what is about to be.
+func (l *List) askStore(ctx context.Context, id *Identity) (Verdict, error) {
+	if err := l.pending.settle(ctx, id.keys[:]); err != nil {
+		return Unknown, fmt.Errorf("wait for a revocation under way: %w", err)
+	}
+	return l.lookUp(ctx, id)
 }
 
 // lookUp asks the store.

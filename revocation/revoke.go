@@ -24,11 +24,14 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	if name == "" {
 		return Entry{}, fmt.Errorf("revoke: the token names no %s", scope)
 	}
+	// Announced before its time is taken, and before anything is looked up or written:
+	// whoever checks a token from now on waits for this, and a token that is issued
+	// meanwhile, to somebody who was checked before, is not newer than it.
+	key := KeyOf(scope, id.realm, name)
+	defer l.pending.begin(key)()
+	l.seq.touch(key)
 	now := l.now()
 	entry := Entry{Scope: scope, Realm: id.realm, ID: name, At: now}
-	// Announced before it is looked up or written: a token whose issuance is
-	// recorded meanwhile (see Issued) is not taken to have survived this.
-	l.seq.touch(entry.Key())
 	if scope == ScopeToken {
 		entry.Expires = r.tokenExpiry(id, now)
 	} else {
