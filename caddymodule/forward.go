@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"example.com/caddy-token-auth/revocation"
 )
 
 // ForwardIdentity names a request header that tells the upstream who is calling.
@@ -134,7 +136,7 @@ func foldHeaderByte(c byte) byte {
 
 // claimPlaceholders gives the claims of a caller as {http.auth.user.<claim>} and its
 // client as {http.auth.user.id}, read only when they are used.
-func claimPlaceholders(c caller) func(key string) (any, bool) {
+func claimPlaceholders(id *revocation.Identity, claims claimSource) func(key string) (any, bool) {
 	return func(key string) (any, bool) {
 		if key == placeholderVerdict {
 			return verdictLive, true
@@ -144,9 +146,12 @@ func claimPlaceholders(c caller) func(key string) (any, bool) {
 			return nil, false
 		}
 		if claim == "id" {
-			return c.client(), true
+			return clientOf(id), true
 		}
-		return c.claim(claim)
+		if claims == nil {
+			return nil, false
+		}
+		return claims.Claim(claim)
 	}
 }
 

@@ -223,7 +223,7 @@ func (h *Handler) admit(r *http.Request, c *caller) {
 	h.forward.set(r, c)
 	h.sources.apiKey.removeSession(r.Header)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Map(claimPlaceholders(*c))
+		repl.Map(claimPlaceholders(c.identity, c.claims))
 	}
 }
 

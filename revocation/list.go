@@ -35,7 +35,11 @@ type List struct {
 	cache    *shardedCache[cachedVerdict]
 	known    *shardedCache[cachedIssuance]
 	seq      sequences
-	pending  pending
+	// announced numbers the cut-offs that this process records, as they begin and end.
+	announced sequences
+	// own are the times of those that it has recorded, as far as they are remembered.
+	own     *shardedCache[time.Time]
+	pending pending
 
 	// retention is nil once the list is closed.
 	retention atomic.Pointer[retention]
@@ -45,6 +49,9 @@ type List struct {
 	// nothing was written since.
 	pristine atomic.Bool
 }
+
+// ownCutoffs is how many cut-offs of this process are told from those of others.
+const ownCutoffs = 1 << 14
 
 // Open returns a List on store, which it closes when it is closed itself. On an
 // error the store is left open.
@@ -70,7 +77,11 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{store: store, now: opts.Now, cache: cache, known: known}
+	own, err := newCache[time.Time](ownCutoffs)
+	if err != nil {
+		return nil, err
+	}
+	l := &List{store: store, now: opts.Now, cache: cache, known: known, own: own}
 	l.filter, _ = store.(Filter)
 	feed, followed := store.(Feed)
 	if err := l.loadRetention(ctx, opts.MaxTokenLifetime, followed); err != nil {

@@ -30,6 +30,7 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	key := KeyOf(scope, id.realm, name)
 	defer l.pending.begin(key)()
 	l.seq.touch(key)
+	l.announced.touch(key)
 	now := l.now()
 	entry := Entry{Scope: scope, Realm: id.realm, ID: name, At: now}
 	if scope == ScopeToken {
@@ -40,8 +41,11 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 			return Entry{}, err
 		}
 		entry.Expires = r.cutoffExpiry(entry.At)
+		l.own.add(key, entry.At)
 	}
-	if err := l.write(ctx, entry); err != nil {
+	err := l.write(ctx, entry)
+	l.announced.touch(key)
+	if err != nil {
 		return Entry{}, fmt.Errorf("revoke %s: %w", scope, err)
 	}
 	return entry, nil
@@ -145,12 +149,25 @@ func (l *List) write(ctx context.Context, entry Entry) error {
 }
 
 // Mark returns the present moment, for Issued.
-func (l *List) Mark() Mark { return Mark{at: l.now(), number: l.seq.last.Load()} }
+func (l *List) Mark() Mark { return Mark{at: l.now(), number: l.announced.last.Load()} }
 
 // maxIssuerLag is how far an issuer's clock may be behind for a token to be taken as
 // new. An answer may hand out a token that is older than the cut-off: that one was
 // revoked by it.
 const maxIssuerLag = time.Minute
+
+// cameSince reports whether a cut-off was recorded after since. For those of this process
+// the order is known; those of others have nothing but their time.
+func (l *List) cameSince(key Key, e Entry, since Mark) bool {
+	if l.announced.changedSince(key, since) {
+		return true
+	}
+	if l.follower == nil {
+		return false
+	}
+	at, ok := l.own.get(key)
+	return (!ok || !at.Equal(e.At)) && !e.At.Before(since.at)
+}
 
 // Issued records that the token of id was issued after since, a Mark taken before
 // the issuer was asked for it. The cut-offs of its client and session that stood
@@ -159,7 +176,8 @@ const maxIssuerLag = time.Minute
 // stored where none of them covers it anyway.
 //
 // A cut-off that came after since keeps covering it, and so does one that is more than
-// a minute later than its issued-at.
+// a minute later than its issued-at. Whether one that another process has recorded came
+// after since is told by its time: replicas need clocks that agree.
 func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
 	r := l.retention.Load()
 	if r == nil {
@@ -178,7 +196,7 @@ func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
 		if e.Scope == 0 || id.issuedAt.After(e.At) {
 			continue
 		}
-		if l.seq.changedSince(cutoffs[i], since) || e.At.Sub(id.issuedAt) > maxIssuerLag {
+		if l.cameSince(cutoffs[i], e, since) || e.At.Sub(id.issuedAt) > maxIssuerLag {
 			return nil
 		}
 		if e.At.After(survived) {
