@@ -11,6 +11,7 @@ GOVULNDB ?=
 FUZZTIME     ?= 60s
 CRASH_CYCLES ?= 50
 RELOADS      ?= 200
+HISTORY      ?= 5m
 BENCH        ?= .
 BENCHTIME    ?= 300ms
 E2E          ?= -reps 15 -logout 2s
@@ -53,12 +54,20 @@ crash: ## Kill the built binary CRASH_CYCLES (50) times and look for lost logout
 reload: ## Reload the built binary RELOADS (200) times under load and look for failed requests
 	RELOADS=$(RELOADS) go test -count=1 -timeout 30m -run Reload ./e2e
 
+.PHONY: history
+history: ## Kill, cut off and slow down three replicas and their store for HISTORY (5m) each, and check what they answered
+	HISTORY_DURATION=$(HISTORY) go test -count=1 -timeout 60m -v -run History ./e2e/history
+
 .PHONY: bench
-bench: bench-check bench-e2e ## Run all benchmarks with short settings: some minutes
+bench: bench-check bench-stores bench-e2e ## Run all benchmarks with short settings: some minutes
+
+.PHONY: bench-stores
+bench-stores: ## Measure the stores: delays between replicas, logouts a second, memory, time to ready
+	go run ./bench/propagation
 
 .PHONY: bench-check
 bench-check: ## Run the benchmarks in one process that match BENCH (all), each for BENCHTIME (300ms)
-	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./bench ./token ./revocation/...
+	go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 60m ./bench ./token ./websocket ./revocation/...
 
 .PHONY: bench-e2e
 bench-e2e: ## Compare the sidecar with plain Caddy, with wrk; E2E='-help' shows the options
