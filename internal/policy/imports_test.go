@@ -138,6 +138,12 @@ var importRules = []struct {
 		deep:   true, tests: true,
 	},
 	{
+		reason: "no server of NATS becomes part of the plugin",
+		except: []string{"bench"},
+		never:  []string{"github.com/nats-io/nats-server"},
+		deep:   true,
+	},
+	{
 		reason: "nothing imports a command",
 		except: []string{"cmd"},
 		never:  []string{"cmd"},

@@ -67,6 +67,11 @@ func TestTokenAndPassword(t *testing.T) {
 	inURL := func(password string) string { return strings.Replace(byPassword, "://", "://alice:"+password+"@", 1) }
 	mustRefuse(t, Options{URLs: []string{inURL("wr0ng")}}, byPassword, "wr0ng")
 	mustWork(t, Options{URLs: []string{inURL("s3cret")}})
+	s := open(t, Options{URLs: []string{inURL("s3cret")}})
+	if o := s.nc.Opts; o.User != "alice" || o.Password != "s3cret" {
+		t.Error("servers that the first one tells of get no password")
+	}
+	mustWork(t, Options{URLs: []string{strings.Replace(byToken, "://", "://t0ken@", 1)}})
 	mustRefuse(t, Options{URLs: []string{"nats://alice:s3cret@\x7f:1"}}, "", "s3cret")
 }
 

@@ -29,6 +29,9 @@ const (
 	reconnectJitter = 250 * time.Millisecond
 )
 
+// leaveInterval is the least time between two changes of the server that were our idea.
+const leaveInterval = 5 * time.Second
+
 // connect dials the servers until one takes the connection.
 func (s *Store) connect(ctx context.Context, o Options) error {
 	options, err := s.connectOptions(o)
@@ -100,8 +103,26 @@ func (s *Store) connectOptions(o Options) ([]nats.Option, error) {
 		options = append(options, nats.Token(o.Token))
 	case o.User != "":
 		options = append(options, nats.UserInfo(o.User, o.Password))
+	default:
+		options = append(options, o.fromURLs()...)
 	}
 	return append(options, o.TLS.options()...), nil
+}
+
+// fromURLs returns the credentials that the first URL with any has. The client uses them
+// for that server alone, and has none for those that it is told of.
+func (o Options) fromURLs() []nats.Option {
+	for _, text := range o.URLs {
+		u, err := parseURL(text)
+		if err != nil || u.User == nil {
+			continue
+		}
+		if password, ok := u.User.Password(); ok {
+			return []nats.Option{nats.UserInfo(u.User.Username(), password)}
+		}
+		return []nats.Option{nats.Token(u.User.Username())}
+	}
+	return nil
 }
 
 // options returns what t means to the client.
@@ -117,4 +138,17 @@ func (t *TLS) options() []nats.Option {
 		options = append(options, nats.ClientCert(t.CertFile, t.KeyFile))
 	}
 	return options
+}
+
+// leave goes to another server, if one is known. This one keeps the connection but does
+// not help: it may be cut off from the others.
+func (s *Store) leave() {
+	now := int64(time.Since(s.opened))
+	last := s.left.Load()
+	if now-last < int64(leaveInterval) || len(s.nc.Servers()) < 2 || !s.left.CompareAndSwap(last, now) {
+		return
+	}
+	if err := s.nc.ForceReconnect(); err == nil {
+		s.warn(s.where + ": no answer, trying another server")
+	}
 }

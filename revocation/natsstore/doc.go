@@ -34,9 +34,10 @@
 // within about 3 seconds.
 //
 // Failure: when the servers do not answer, or there is no majority of them, calls return an
-// error within Options.Timeout. Nothing is kept to be written later. The connection is
-// made anew for as long as the Store is open. Whoever cannot write to the bucket can
-// neither read it: Lookup writes about once a second.
+// error; Options.Timeout bounds each exchange, of which Lookup has two. Nothing is kept to be written later. The connection is
+// made anew for as long as the Store is open, and a server that keeps it up but does not
+// answer is left for another one. Whoever cannot write to the bucket cannot read it
+// either: Lookup writes about once a second, and Watch twice.
 //
 // Concurrency: all methods are safe for concurrent use. After Close, every call returns
 // revocation.ErrClosed; writes that were accepted before are finished first.

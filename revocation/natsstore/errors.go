@@ -42,8 +42,7 @@ const (
 )
 
 func apiCode(err error) jetstream.ErrorCode {
-	var apiErr *jetstream.APIError
-	if errors.As(err, &apiErr) {
+	if apiErr, ok := errors.AsType[*jetstream.APIError](err); ok {
 		return apiErr.ErrorCode
 	}
 	return 0

@@ -60,6 +60,8 @@ func (s *Store) noAnswer(ctx context.Context, last error) error {
 	}
 	if refused := s.nc.LastError(); errors.Is(refused, nats.ErrPermissionViolation) {
 		last = refused
+	} else {
+		s.leave()
 	}
 	if last == nil {
 		return fmt.Errorf("%w (%s)", errNoAnswer, s.timeout)

@@ -46,8 +46,9 @@ type follower struct {
 	// order is clear.
 	stored  []revocation.Entry
 	removed []revocation.Key
-	// at is the place after them.
-	at position
+	// at is the place after them, and told says that one has been reported.
+	at   position
+	told bool
 
 	clean    uint64
 	removals map[uint64]struct{} // reported ones after clean, by their markers' sequences
@@ -150,8 +151,8 @@ func (f *follower) beginRound(ctx context.Context, group *sync.WaitGroup) {
 func (f *follower) endRound() error {
 	r := &f.round
 	switch {
-	case !r.running:
-	case r.barrier == 0 || f.tail.last < r.barrier:
+	case !r.running, r.barrier == 0:
+	case f.tail.last < r.barrier:
 		// While others keep coming, the barrier may be far behind them.
 		if time.Since(r.begun) > stallLimit && time.Since(f.moved) > stallLimit {
 			return broken(errors.New("a message that was stored does not arrive"))
@@ -165,6 +166,9 @@ func (f *follower) endRound() error {
 			if marker <= f.clean {
 				delete(f.removals, marker)
 			}
+		}
+		if !f.told {
+			f.tell()
 		}
 		f.sink.Alive(r.asOf)
 	}
@@ -201,11 +205,14 @@ func (f *follower) remove(key revocation.Key, marker uint64) {
 	f.removed = append(f.removed, key)
 }
 
-// report hands the changes over.
+// report hands the changes over, if there are any.
 func (f *follower) report() {
-	if len(f.stored)+len(f.removed) == 0 {
-		return
+	if len(f.stored)+len(f.removed) > 0 {
+		f.tell()
 	}
+}
+
+func (f *follower) tell() {
 	f.sink.Changed(f.stored, f.removed, f.at.encode())
-	f.stored, f.removed = f.stored[:0], f.removed[:0]
+	f.stored, f.removed, f.told = f.stored[:0], f.removed[:0], true
 }

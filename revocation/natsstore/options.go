@@ -14,7 +14,8 @@ import (
 // the zero value of everything else means its default.
 type Options struct {
 	// URLs are some servers of one cluster: nats://host:port, tls://host:port or
-	// host:port. The others are found through them.
+	// host:port. The others are found through them. Each may have user:password@ or
+	// token@ before the host.
 	URLs []string
 	// Bucket is the name of the key-value bucket; DefaultBucket. The list has it for
 	// itself. Letters, digits, dashes and underscores.

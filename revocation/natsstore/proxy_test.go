@@ -1,6 +1,7 @@
 package natsstore
 
 import (
+	"context"
 	"net"
 	"regexp"
 	"sync"
@@ -29,7 +30,7 @@ func startProxy(t testing.TB, address, target string) *proxy {
 	if address == "" {
 		address = "127.0.0.1:0"
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func (p *proxy) accept() {
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", p.target)
+		far, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.target)
 		if err != nil {
 			near.Close()
 			continue

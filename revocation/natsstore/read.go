@@ -13,9 +13,14 @@ import (
 	"example.com/caddy-token-auth/revocation"
 )
 
-// maxReads is how many reads of the Store are under way at a time; others wait. A server
-// drops all requests that wait for it when they have become 10,000, whoever sent them.
-const maxReads = 512
+const (
+	// maxReads is how many reads of the Store are under way at a time; others wait. A
+	// server drops all requests that wait for it when they have become 10,000, whoever
+	// sent them.
+	maxReads = 512
+	// maxBatch is how many keys are read side by side.
+	maxBatch = 128
+)
 
 // Lookup implements revocation.Store. The keys are asked for side by side.
 func (s *Store) Lookup(ctx context.Context, keys ...revocation.Key) ([]revocation.Entry, error) {
@@ -41,18 +46,24 @@ func (s *Store) Lookup(ctx context.Context, keys ...revocation.Key) ([]revocatio
 // includes all that was acknowledged before (see fence).
 func (s *Store) read(ctx context.Context, keys ...revocation.Key) ([]version, error) {
 	versions := make([]version, len(keys))
-	if len(keys) == 0 {
-		return versions, nil
+	for start := 0; start < len(keys); start += maxBatch {
+		end := min(start+maxBatch, len(keys))
+		if err := s.readBatch(ctx, keys[start:end], versions[start:end]); err != nil {
+			return nil, err
+		}
 	}
+	return versions, nil
+}
+
+// readBatch is read for as few keys as can be read while the fence stands.
+func (s *Store) readBatch(ctx context.Context, keys []revocation.Key, versions []version) (err error) {
 	if err := s.fence(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	var err error
 	if len(keys) == 1 {
 		versions[0], err = s.last(ctx, keys[0])
 	} else {
 		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(maxReads)
 		for i, key := range keys {
 			group.Go(func() (err error) {
 				versions[i], err = s.last(ctx, key)
@@ -61,10 +72,10 @@ func (s *Store) read(ctx context.Context, keys ...revocation.Key) ([]version, er
 		}
 		err = group.Wait()
 	}
-	if err == nil {
-		err = s.fenced()
+	if err != nil {
+		return err
 	}
-	return versions, err
+	return s.fenced()
 }
 
 // last returns the last version of a key that the stream's leader has. The zero Key has

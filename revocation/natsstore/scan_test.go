@@ -14,7 +14,7 @@ import (
 // than the servers' patience with a silent reader.
 func TestScanWaitsForItsCaller(t *testing.T) {
 	t.Parallel()
-	s := open(t, Options{URLs: []string{singleServer(t).ClientURL()}, Bucket: newBucket(), Timeout: time.Second})
+	s := open(t, Options{URLs: []string{singleServer(t).ClientURL()}, Bucket: newBucket()})
 	dropBucket(t, s)
 	entries := make([]revocation.Entry, 5*tailBuffer)
 	for i := range entries {
@@ -31,6 +31,33 @@ func TestScanWaitsForItsCaller(t *testing.T) {
 	})
 	if err != nil || len(seen) != len(entries) {
 		t.Fatalf("Scan saw %d entries of %d: %v", len(seen), len(entries), err)
+	}
+}
+
+// An entry that is written again before it was reached moves to the end of the stream,
+// behind the barrier that was sent when the Scan began.
+func TestScanFollowsEntriesThatMove(t *testing.T) {
+	t.Parallel()
+	s := open(t, Options{URLs: []string{singleServer(t).ClientURL()}, Bucket: newBucket()})
+	dropBucket(t, s)
+	entries := make([]revocation.Entry, 5*tailBuffer) // more than is sent ahead
+	for i := range entries {
+		entries[i] = token(i)
+	}
+	mustRevoke(t, s, entries...)
+	moving := token(len(entries))
+	mustRevoke(t, s, moving)
+	calls, found := 0, false
+	err := s.Scan(t.Context(), func(e revocation.Entry) error {
+		if calls++; calls == 1 {
+			moving.Expires = moving.Expires.Add(time.Hour)
+			mustRevoke(t, s, moving)
+		}
+		found = found || e.ID == moving.ID
+		return nil
+	})
+	if err != nil || !found {
+		t.Fatalf("Scan missed an entry that was there all the time: %v", err)
 	}
 }
 

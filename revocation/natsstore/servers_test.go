@@ -2,6 +2,7 @@ package natsstore
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -28,6 +29,11 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	// Most tests spend their time waiting for something to fail or to recover.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	for _, cleanup := range slices.Backward(shared.cleanups) {
 		cleanup()
@@ -202,7 +208,7 @@ func (c *cluster) leader(bucket string) int {
 func freePorts(t testing.TB, n int) (ports []int) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}

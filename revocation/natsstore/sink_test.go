@@ -22,6 +22,7 @@ type sink struct {
 	event   chan struct{}
 	started bool
 	gap     bool
+	gaps    int
 	list    map[revocation.Key]revocation.Entry
 	removed int
 	at      revocation.Position
@@ -53,6 +54,25 @@ func (k *sink) follow(t testing.TB, s *Store, from revocation.Position) {
 		<-k.ended
 	})
 	k.await(t, "start", func() bool { return k.started })
+}
+
+// keepFollowing begins to watch, and goes on from where Watch ended each time that it does.
+func keepFollowing(t testing.TB, s *Store) *sink {
+	t.Helper()
+	k := newSink()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(k.ended)
+		for ctx.Err() == nil {
+			k.err = s.Watch(ctx, k.position(), k)
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-k.ended
+	})
+	k.await(t, "start", func() bool { return k.started })
+	return k
 }
 
 // await waits until condition, which may use what mu guards, holds.
@@ -103,7 +123,14 @@ func (k *sink) change(change func()) {
 }
 
 // Started implements revocation.Sink.
-func (k *sink) Started(gap bool) { k.change(func() { k.started, k.gap = true, gap }) }
+func (k *sink) Started(gap bool) {
+	k.change(func() {
+		k.started, k.gap = true, gap
+		if gap {
+			k.gaps++
+		}
+	})
+}
 
 // Alive implements revocation.Sink.
 func (k *sink) Alive(asOf time.Time) { k.change(func() { k.alive = asOf }) }

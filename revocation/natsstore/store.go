@@ -25,13 +25,15 @@ type Store struct {
 	nc         *nats.Conn
 	js         jetstream.JetStream
 	getSubject string // of requests for messages
+	// left is when another server was last asked for, counted from opened.
+	left atomic.Int64
 
 	// maxAge is the bucket's limit in nanoseconds, 0 without one.
 	maxAge atomic.Int64
 	// reads has room for maxReads.
 	reads chan struct{}
 
-	// opened is where confirmed counts from.
+	// opened is where confirmed and left count from.
 	opened time.Time
 	// confirmed is when the latest write was sent that is acknowledged (see fence).
 	confirmed atomic.Int64
