@@ -58,20 +58,12 @@ func (t *Token) readClaims() {
 	t.claims = make(map[string]string)
 	// The payload passed members when the token was verified.
 	_ = strictjson.Members(payload, func(name string, value jsontext.Value) error {
-		switch value.Kind() {
-		case 'n':
-		case '"':
-			t.claims[name], _ = strictjson.String(value)
-		case '{', '[':
-			value = value.Clone()
-			if err := value.Compact(); err != nil {
-				return err
-			}
-			t.claims[name] = string(value)
-		default: // a number or a boolean
-			t.claims[name] = string(value)
+		if value.Kind() == 'n' {
+			return nil
 		}
-		return nil
+		text, err := strictjson.Text(value)
+		t.claims[name] = text
+		return err
 	})
 }
 

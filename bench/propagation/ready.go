@@ -33,6 +33,7 @@ func measureReady(ctx context.Context, l *lab) (table, error) {
 		if err != nil {
 			return t, fmt.Errorf("%s: %w", e.name, err)
 		}
+		say("ready after %s: %s", ready.Round(time.Millisecond), e.name)
 		t.add(e.name, milliseconds(ready), milliseconds(alone))
 	}
 	return t, nil

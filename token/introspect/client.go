@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"example.com/caddy-token-auth/token"
+	"example.com/caddy-token-auth/token/internal/serverurl"
 )
 
 // Client asks one introspection endpoint.
@@ -32,7 +33,7 @@ type Client struct {
 // Options.AllowHTTP, unless the host is loopback. It asks nothing yet. Close must be
 // called. An error says what is wrong with the URL or the options, without quoting them.
 func New(address string, o Options) (*Client, error) {
-	u, err := parseURL(address, o.AllowHTTP)
+	u, err := serverurl.Parse(address, o.AllowHTTP, danger)
 	if err != nil {
 		return nil, fmt.Errorf("address of the introspection endpoint: %w", err)
 	}
@@ -93,7 +94,7 @@ func (c *Client) Close() error {
 }
 
 // String names the endpoint, without the URL's query.
-func (c *Client) String() string { return name(c.endpoint.address) }
+func (c *Client) String() string { return serverurl.Name(c.endpoint.address) }
 
 // Format implements fmt.Formatter. A Client holds secrets and shows only String.
 func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"example.com/caddy-token-auth/token/internal/serverurl"
 )
 
 // flight is one question to the server. Everyone who has the same token meanwhile waits
@@ -123,7 +125,7 @@ func (c *Client) ask(f *flight, raw string) (verdict, error) {
 	case errors.Is(err, ErrInactive):
 		return verdict{err: err, until: asked.Add(c.options.RejectTTL)}, nil
 	case err != nil:
-		return verdict{}, fmt.Errorf("%s: %w", name(c.endpoint.address), err)
+		return verdict{}, fmt.Errorf("%s: %w", serverurl.Name(c.endpoint.address), err)
 	}
 	return c.judge(a, asked), nil
 }

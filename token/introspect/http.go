@@ -13,7 +13,12 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"example.com/caddy-token-auth/token/internal/serverurl"
 )
+
+// danger is why plain http is for loopback hosts.
+const danger = "read tokens"
 
 const (
 	// maxAnswer bounds the body of an answer, decompressed, in bytes. Usual ones have
@@ -99,7 +104,7 @@ func (e *endpoint) post(ctx context.Context, raw string) (body []byte, reached b
 	case err != nil:
 		return nil, false, e.failure(err)
 	case len(body) > maxAnswer:
-		return nil, true, fmt.Errorf("%s: an answer of more than %d bytes", name(e.address), maxAnswer)
+		return nil, true, fmt.Errorf("%s: an answer of more than %d bytes", serverurl.Name(e.address), maxAnswer)
 	}
 	return body, true, nil
 }
@@ -109,13 +114,13 @@ func (e *endpoint) checkHeader(resp *http.Response) error {
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusUnauthorized, http.StatusForbidden: // RFC 7662 §2.3
-		return fmt.Errorf("%s refuses the credentials that are configured for it: status %d", name(e.address), resp.StatusCode)
+		return fmt.Errorf("%s refuses the credentials that are configured for it: status %d", serverurl.Name(e.address), resp.StatusCode)
 	default:
-		return fmt.Errorf("%s answered with status %d", name(e.address), resp.StatusCode)
+		return fmt.Errorf("%s answered with status %d", serverurl.Name(e.address), resp.StatusCode)
 	}
 	// net/http takes the field away with the encoding that it has asked for.
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return fmt.Errorf("%s: an answer in an encoding that was not asked for", name(e.address))
+		return fmt.Errorf("%s: an answer in an encoding that was not asked for", serverurl.Name(e.address))
 	}
 	var mediaType string
 	if types := resp.Header.Values("Content-Type"); len(types) == 1 {
@@ -125,9 +130,9 @@ func (e *endpoint) checkHeader(resp *http.Response) error {
 	case "application/json":
 		return nil
 	case "application/token-introspection+jwt": // RFC 9701
-		return fmt.Errorf("%s: signed answers are not supported", name(e.address))
+		return fmt.Errorf("%s: signed answers are not supported", serverurl.Name(e.address))
 	}
-	return fmt.Errorf("%s: an answer that is not application/json", name(e.address))
+	return fmt.Errorf("%s: an answer that is not application/json", serverurl.Name(e.address))
 }
 
 // isOverloaded knows the answers after which a server should be left alone. 500 is not
@@ -161,5 +166,5 @@ func (e *endpoint) failure(err error) error {
 	default:
 		err = errors.New("no valid HTTP answer")
 	}
-	return fmt.Errorf("ask %s: %w", name(e.address), err)
+	return fmt.Errorf("ask %s: %w", serverurl.Name(e.address), err)
 }

@@ -1,11 +1,9 @@
 package introspect
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -20,9 +18,6 @@ var errNotAccessToken = errors.New("not an access token")
 // otherKinds are the values of token_type, token_use and typ, in lower case, with which
 // servers tell the other kinds of tokens from access tokens.
 var otherKinds = []string{"refresh_token", "refresh", "offline", "id_token", "id"}
-
-// maxDate is the end of the year 9999 in seconds, beyond which RFC 3339 has no dates.
-const maxDate = 253402300800
 
 // parse reads an answer (RFC 7662 §2.2). client and session name the members with these
 // identifiers. It returns the answer about an active token, or an error that wraps
@@ -44,7 +39,9 @@ func parse(doc []byte, client, session string) (*Answer, error) {
 			mistyped = name
 		}
 		other = other || isOtherKind(name, value)
-		return a.keep(name, value)
+		text, err := strictjson.Text(value)
+		a.claims[name] = text
+		return err
 	})
 	switch {
 	case err != nil:
@@ -69,7 +66,7 @@ func (a *Answer) read(name string, value jsontext.Value, client, session string)
 	case "iss":
 		a.issuer, ok = strictjson.String(value)
 	case "aud":
-		a.audience, ok = texts(value)
+		a.audience, ok = strictjson.OneOrMore(value)
 	case "exp":
 		a.expires, ok = numericDate(value)
 	case "nbf":
@@ -82,32 +79,15 @@ func (a *Answer) read(name string, value jsontext.Value, client, session string)
 	case "username":
 		_, ok = strictjson.String(value)
 	case "sub", "client_id", "sid":
-		_, ok = identifier(value)
+		_, ok = strictjson.Identifier(value)
 	}
 	if ok && name == client {
-		a.client, ok = identifier(value)
+		a.client, ok = strictjson.Identifier(value)
 	}
 	if ok && name == session {
-		a.session, ok = identifier(value)
+		a.session, ok = strictjson.Identifier(value)
 	}
 	return ok
-}
-
-// keep makes a member available as a claim.
-func (a *Answer) keep(name string, value jsontext.Value) error {
-	switch value.Kind() {
-	case '"':
-		a.claims[name], _ = strictjson.String(value)
-	case '{', '[':
-		value = value.Clone()
-		if err := value.Compact(); err != nil {
-			return err
-		}
-		a.claims[name] = string(value)
-	default: // a number or a boolean
-		a.claims[name] = string(value)
-	}
-	return nil
 }
 
 func isOtherKind(name string, value jsontext.Value) bool {
@@ -118,32 +98,10 @@ func isOtherKind(name string, value jsontext.Value) bool {
 	return slices.Contains(otherKinds, strings.ToLower(kind))
 }
 
-// identifier returns a member that names somebody: a string that is not empty, or an
-// integer without fraction, exponent or needless zeros, as its digits.
-func identifier(value jsontext.Value) (string, bool) {
-	if s, ok := strictjson.String(value); ok {
-		return s, s != ""
-	}
-	return string(value), value.Kind() == '0' && string(value) != "-0" && !bytes.ContainsAny(value, ".eE")
-}
-
-// texts returns a string or an array of strings (RFC 7519 §4.1.3).
-func texts(value jsontext.Value) ([]string, bool) {
-	if s, ok := strictjson.String(value); ok {
-		return []string{s}, true
-	}
-	return strictjson.Strings(value)
-}
-
-// numericDate returns a JSON number of seconds after 1 January 1970 and before the year
-// 10000 (RFC 7519 §2). What is finer than a microsecond is cut off.
 func numericDate(value jsontext.Value) (time.Time, bool) {
-	if value.Kind() != '0' {
+	micros, ok := strictjson.NumericDate(value)
+	if !ok {
 		return time.Time{}, false
 	}
-	seconds, err := strconv.ParseFloat(string(value), 64)
-	if err != nil || seconds <= 0 || seconds >= maxDate {
-		return time.Time{}, false
-	}
-	return time.UnixMicro(int64(seconds * 1e6)).UTC(), true
+	return time.UnixMicro(micros).UTC(), true
 }

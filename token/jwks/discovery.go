@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"example.com/caddy-token-auth/token/internal/serverurl"
 	"example.com/caddy-token-auth/token/internal/strictjson"
 )
 
@@ -29,7 +30,7 @@ var ErrDiscovery = errors.New("OpenID Connect discovery")
 //
 // The description is read again with every refresh. Close must be called.
 func FromIssuer(issuer string, o Options) (*Source, error) {
-	u, err := parseURL(issuer, o.AllowHTTP)
+	u, err := serverurl.Parse(issuer, o.AllowHTTP, danger)
 	if err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
@@ -100,7 +101,7 @@ func (p *provider) discover(ctx context.Context) (*url.URL, error) {
 	case keys == "":
 		return nil, fmt.Errorf("%w: the answer has no jwks_uri", ErrDiscovery)
 	}
-	u, err := parseURL(keys, p.allowHTTP)
+	u, err := serverurl.Parse(keys, p.allowHTTP, danger)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%w: jwks_uri: %w", ErrDiscovery, err)

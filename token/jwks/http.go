@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/caddy-token-auth/token/internal/serverurl"
 )
 
 const (
@@ -19,11 +21,14 @@ const (
 	maxHeader = 64 << 10
 )
 
+// danger is why plain http is for loopback hosts.
+const danger = "replace the keys"
+
 // FromURL returns a Source for the JWK set at an https URL. Plain http needs
 // Options.AllowHTTP, unless the host is loopback. It returns at once and begins to
 // fetch. Close must be called.
 func FromURL(address string, o Options) (*Source, error) {
-	u, err := parseURL(address, o.AllowHTTP)
+	u, err := serverurl.Parse(address, o.AllowHTTP, danger)
 	if err != nil {
 		return nil, fmt.Errorf("address of the key set: %w", err)
 	}
@@ -36,7 +41,7 @@ type endpoint struct {
 	web     web
 }
 
-func (e *endpoint) String() string { return name(e.address) }
+func (e *endpoint) String() string { return serverurl.Name(e.address) }
 
 // fetch implements origin.
 func (e *endpoint) fetch(ctx context.Context, _ bool) ([]byte, time.Duration, error) {
@@ -63,7 +68,7 @@ func newWeb(o Options) web {
 		case to.URL.User != nil:
 			return errors.New("a redirect to a URL with a user name or password")
 		}
-		return checkScheme(to.URL, o.AllowHTTP)
+		return serverurl.CheckScheme(to.URL, o.AllowHTTP, danger)
 	}
 	return w
 }
@@ -92,14 +97,14 @@ func (w *web) get(ctx context.Context, u *url.URL) ([]byte, time.Duration, error
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, 0, fmt.Errorf("%s answered with status %d", name(u), resp.StatusCode)
+		return nil, 0, fmt.Errorf("%s answered with status %d", serverurl.Name(u), resp.StatusCode)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSize+1))
 	switch {
 	case err != nil:
 		return nil, 0, fetchError(u, err)
 	case len(body) > maxSize:
-		return nil, 0, fmt.Errorf("%s: %w", name(u), ErrTooLarge)
+		return nil, 0, fmt.Errorf("%s: %w", serverurl.Name(u), ErrTooLarge)
 	}
 	return body, freshness(resp.Header), nil
 }
@@ -109,7 +114,7 @@ func fetchError(u *url.URL, err error) error {
 	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
-	return fmt.Errorf("fetch %s: %w", name(u), err)
+	return fmt.Errorf("fetch %s: %w", serverurl.Name(u), err)
 }
 
 // freshness returns the max-age of Cache-Control (RFC 9111 §5.2.2.1) in an answer, 0 if
