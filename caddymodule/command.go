@@ -8,13 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"example.com/caddy-token-auth/internal/durable"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/revocation/ndjson"
 )
@@ -147,21 +147,11 @@ func exportList(ctx context.Context, store revocation.Store, name string) error 
 		n, err := ndjson.Export(ctx, store, os.Stdout, report.progress)
 		return report.end(n, err)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
+	var n int
+	err := durable.WriteFile(name, func(w io.Writer) (err error) {
+		n, err = ndjson.Export(ctx, store, w, report.progress)
 		return err
-	}
-	defer os.Remove(temp.Name())
-	n, err := ndjson.Export(ctx, store, temp, report.progress)
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), name)
-	}
+	})
 	return report.end(n, err)
 }
 

@@ -5,10 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"example.com/caddy-token-auth/internal/durable"
 )
 
 // digestKeyName is the file in the store's directory that has the key of digests: 64
@@ -25,7 +28,7 @@ func readDigestKey(dir string) ([]byte, error) {
 	name := filepath.Join(dir, digestKeyName)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return createDigestKey(dir, name)
+		return createDigestKey(name)
 	}
 	if err != nil {
 		return nil, err
@@ -39,43 +42,16 @@ func readDigestKey(dir string) ([]byte, error) {
 }
 
 // createDigestKey writes a new key. It is on disk, whole, or not there at all.
-func createDigestKey(dir, name string) ([]byte, error) {
+func createDigestKey(name string) ([]byte, error) {
 	raw := make([]byte, digestKeySize)
 	_, _ = rand.Read(raw) // never fails
 	key := hex.EncodeToString(raw)
-	temp, err := os.CreateTemp(dir, digestKeyName+".*") // with mode 0600
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.WriteString(key + "\n")
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), name)
-	}
-	if err == nil {
-		err = syncDir(dir)
-	}
+	err := durable.WriteFile(name, func(w io.Writer) error {
+		_, err := io.WriteString(w, key+"\n")
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write a new key of digests: %w", err)
 	}
 	return []byte(key), nil
-}
-
-// syncDir makes a new name in dir durable, where directories can be synced.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) {
-		return err
-	}
-	return nil
 }

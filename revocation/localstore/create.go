@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"example.com/caddy-token-auth/internal/durable"
 )
 
 // FileName is the name of the file within the directory given to Open.
@@ -19,7 +21,7 @@ func makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(filepath.Clean(dir)))
+	return durable.SyncDir(filepath.Dir(filepath.Clean(dir)))
 }
 
 // createFile puts an empty list at path unless there is a file already. It is

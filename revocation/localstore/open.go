@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
 
+	"example.com/caddy-token-auth/internal/durable"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/revocation/index"
 )
@@ -35,7 +36,7 @@ func Open(ctx context.Context, dir string, opts Options) (*Store, error) {
 	if err := createFile(path); err != nil {
 		return nil, fmt.Errorf("creating revocation list %s: %w", path, err)
 	}
-	if err := syncDir(dir); err != nil {
+	if err := durable.SyncDir(dir); err != nil {
 		return nil, fmt.Errorf("directory of the revocation list: %w", err)
 	}
 	s := &Store{

@@ -1,6 +1,6 @@
 //go:build unix
 
-package localstore
+package durable
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// syncDir makes the names in a directory durable. Some file systems cannot and say
+// SyncDir makes the names in a directory durable. Some file systems cannot and say
 // so; there is nothing more to be done on them.
-func syncDir(dir string) error {
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -1,6 +1,0 @@
-//go:build !unix
-
-package localstore
-
-// syncDir does nothing: directories cannot be synced here.
-func syncDir(string) error { return nil }
