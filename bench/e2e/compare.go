@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/process"
 	"example.com/caddy-token-auth/bench/internal/workload"
 )
 
@@ -135,7 +136,7 @@ func (c *comparison) checkServers(ctx context.Context, spare string) error {
 		{"logout at the sidecar", http.MethodPost, logout, spare, http.StatusOK},
 		{"sidecar after logout", http.MethodGet, c.sidecar.url, spare, http.StatusUnauthorized},
 	} {
-		got, err := status(ctx, check.method, check.url, check.token)
+		got, err := process.Status(ctx, check.method, check.url, check.token)
 		if err != nil {
 			return fmt.Errorf("%s: %w", check.what, err)
 		}
@@ -150,7 +151,7 @@ func (c *comparison) checkServers(ctx context.Context, spare string) error {
 // opposite order.
 func (c *comparison) measure(ctx context.Context) error {
 	for _, s := range c.contestants() {
-		say("warming up %s", s.name)
+		say("warming up %s", s.Name)
 		if err := c.warmUp(ctx, s); err != nil {
 			return err
 		}
@@ -187,7 +188,7 @@ const maxSpoilt = 3
 func (c *comparison) waitForQuiet(ctx context.Context) error {
 	const window, patience = 3 * time.Second, time.Minute
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		before, err := machineTime()
+		before, err := process.MachineTime()
 		if err != nil {
 			return err
 		}
@@ -196,7 +197,7 @@ func (c *comparison) waitForQuiet(ctx context.Context) error {
 			return ctx.Err()
 		case <-time.After(window):
 		}
-		after, err := machineTime()
+		after, err := process.MachineTime()
 		if err != nil || (after-before).Seconds() <= c.maxOther*window.Seconds() {
 			return err
 		}

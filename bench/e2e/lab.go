@@ -5,15 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
 
+	"example.com/caddy-token-auth/bench/internal/process"
 	"example.com/caddy-token-auth/bench/internal/workload"
 	"example.com/caddy-token-auth/revocation/localstore"
 )
@@ -25,7 +24,7 @@ type lab struct {
 	dir      string
 	wrk      *wrk
 	upstream string // address
-	running  []*process
+	running  []*process.Process
 }
 
 func newLab(ctx context.Context, s settings, dir string) (*lab, error) {
@@ -35,7 +34,8 @@ func newLab(ctx context.Context, s settings, dir string) (*lab, error) {
 		return nil, err
 	}
 	if l.caddy == "" {
-		if l.caddy, err = build(ctx, dir); err != nil {
+		say("building Caddy with the plugin")
+		if l.caddy, err = process.BuildCaddy(ctx, dir); err != nil {
 			return nil, err
 		}
 	}
@@ -45,28 +45,13 @@ func newLab(ctx context.Context, s settings, dir string) (*lab, error) {
 // close ends everything that was started, the last first.
 func (l *lab) close() {
 	for _, p := range slices.Backward(l.running) {
-		p.stop()
+		p.Stop()
 	}
 	l.running = nil
 }
 
 // say tells what is going on. The results go to standard output.
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "e2e: "+format+"\n", args...) }
-
-// build builds Caddy with the plugin.
-func build(ctx context.Context, dir string) (string, error) {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "", errors.New("this program does not know its module: name a binary with -caddy")
-	}
-	say("building Caddy with the plugin")
-	binary := filepath.Join(dir, "caddy")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", binary, info.Main.Path+"/cmd/caddy")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return binary, nil
-}
 
 func (l *lab) startUpstream(ctx context.Context) error {
 	self, err := os.Executable()
@@ -78,14 +63,14 @@ func (l *lab) startUpstream(ctx context.Context) error {
 		return err
 	}
 	defer reader.Close()
-	p, err := start(ctx, l.dir, "upstream", pinned(l.loadCores, self, upstreamCommand), func(cmd *exec.Cmd) { cmd.Stdout = writer })
+	p, err := process.Start(ctx, l.dir, "upstream", process.Pinned(l.loadCores, self, upstreamCommand), func(cmd *exec.Cmd) { cmd.Stdout = writer })
 	if err := errors.Join(err, writer.Close()); err != nil {
 		return err
 	}
 	l.running = append(l.running, p)
 	line, err := bufio.NewReader(reader).ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("upstream gave no address: %w\n%s", err, tail(p.log))
+		return fmt.Errorf("upstream gave no address: %w\n%s", err, p.Log())
 	}
 	l.upstream = strings.TrimSpace(line)
 	return nil
@@ -93,7 +78,7 @@ func (l *lab) startUpstream(ctx context.Context) error {
 
 // server is a running Caddy.
 type server struct {
-	*process
+	*process.Process
 	url   string
 	admin string // address
 }
@@ -104,7 +89,7 @@ func (l *lab) serve(ctx context.Context, name string, gomaxprocs int, c caddyfil
 	c.upstream = l.upstream
 	for _, address := range []*string{&c.listen, &c.admin} {
 		var err error
-		if *address, err = freeAddress(ctx); err != nil {
+		if *address, err = process.FreeAddress(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -116,8 +101,8 @@ func (l *lab) serve(ctx context.Context, name string, gomaxprocs int, c caddyfil
 	if err := os.WriteFile(config, []byte(c.String()), 0o600); err != nil {
 		return nil, err
 	}
-	command := pinned(l.serverCores, l.caddy, "run", "--config", config, "--adapter", "caddyfile")
-	p, err := start(ctx, l.dir, name, command, func(cmd *exec.Cmd) {
+	command := process.Pinned(l.serverCores, l.caddy, "run", "--config", config, "--adapter", "caddyfile")
+	p, err := process.Start(ctx, l.dir, name, command, func(cmd *exec.Cmd) {
 		cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
 		if gomaxprocs > 0 {
 			cmd.Env = append(cmd.Env, "GOMAXPROCS="+strconv.Itoa(gomaxprocs))
@@ -127,24 +112,14 @@ func (l *lab) serve(ctx context.Context, name string, gomaxprocs int, c caddyfil
 		return nil, err
 	}
 	l.running = append(l.running, p)
-	s := &server{process: p, url: "http://" + c.listen + "/v1/cards", admin: c.admin}
-	return s, p.waitFor(ctx, s.url, token)
+	s := &server{Process: p, url: "http://" + c.listen + "/v1/cards", admin: c.admin}
+	return s, p.WaitFor(ctx, s.url, token)
 }
 
 // end ends one server before the others.
 func (l *lab) end(s *server) {
-	s.stop()
-	l.running = slices.DeleteFunc(l.running, func(p *process) bool { return p == s.process })
-}
-
-// freeAddress returns an address on which nobody listens just now.
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
+	s.Stop()
+	l.running = slices.DeleteFunc(l.running, func(p *process.Process) bool { return p == s.Process })
 }
 
 // tokenFile writes n tokens, numbered from first, to a file for wrk.

@@ -68,7 +68,7 @@ func (c *comparison) logouts(ctx context.Context, to io.Writer) error {
 			// After the last token the run ends, but not before each connection has
 			// sent the first one again.
 			if o.refused > clients.connections {
-				return fmt.Errorf("%d of %d logouts were refused\n%s", o.refused, o.requests, tail(s.log))
+				return fmt.Errorf("%d of %d logouts were refused\n%s", o.refused, o.requests, s.Log())
 			}
 			fmt.Fprintf(table, "%d\t%d\t%.0f\t%.2f\t%.2f\n", gomaxprocs, clients.connections,
 				o.perSecond(o.passed), milliseconds(o.p50), milliseconds(o.p99))

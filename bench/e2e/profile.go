@@ -18,8 +18,8 @@ func (c *comparison) profiles(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, s := range []*contestant{c.plain, c.sidecar} {
-		file := filepath.Join(dir, s.name+".pprof")
-		say("profiling %s", s.name)
+		file := filepath.Join(dir, s.Name+".pprof")
+		say("profiling %s", s.Name)
 		l := c.load
 		l.url, l.duration = s.url, c.duration+2*time.Second
 		loaded := make(chan error, 1)
@@ -49,7 +49,7 @@ func (s *server) profile(ctx context.Context, name string, duration time.Duratio
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("profile of %s: %s", s.name, response.Status)
+		return fmt.Errorf("profile of %s: %s", s.Name, response.Status)
 	}
 	file, err := os.Create(name)
 	if err != nil {

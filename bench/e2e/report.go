@@ -26,7 +26,7 @@ func (c *comparison) report(to io.Writer) {
 		toPlain := func(figure func(sample) float64) string {
 			return spread(ratios(values(s.samples, figure), values(c.plain.samples, figure)))
 		}
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%.2f\t%s\t%.2f\t%.2f\t%.0f\t%.1f %%\n", s.name,
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%.2f\t%s\t%.2f\t%.2f\t%.0f\t%.1f %%\n", s.Name,
 			of(rate), toPlain(rate), of(cpu), toPlain(cpu), of(p50), of(p99), of(memory), 100*worst(s.samples))
 	}
 	_ = table.Flush()

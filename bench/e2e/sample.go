@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"example.com/caddy-token-auth/bench/internal/process"
 )
 
 // sample is one repetition with one server.
@@ -43,15 +45,15 @@ func worst(samples []sample) float64 {
 type reading struct {
 	at               time.Time
 	machine          time.Duration
-	server, upstream usage
+	server, upstream process.Usage
 }
 
 func (c *comparison) read(s *server) (reading, error) {
 	r := reading{at: time.Now()}
 	var errs [3]error
-	r.machine, errs[0] = machineTime()
-	r.server, errs[1] = usageOf(s.pid())
-	r.upstream, errs[2] = usageOf(c.running[0].pid())
+	r.machine, errs[0] = process.MachineTime()
+	r.server, errs[1] = process.UsageOf(s.PID())
+	r.upstream, errs[2] = process.UsageOf(c.running[0].PID())
 	return r, errors.Join(errs[:]...)
 }
 
@@ -71,15 +73,15 @@ func (c *comparison) sample(ctx context.Context, s *server) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	used := after.server.cpu - before.server.cpu
-	ours := used + after.upstream.cpu - before.upstream.cpu + o.cpu
+	used := after.server.CPU - before.server.CPU
+	ours := used + after.upstream.CPU - before.upstream.CPU + o.cpu
 	others := max(0, after.machine-before.machine-ours)
 	return sample{
 		rate:   o.perSecond(o.requests),
 		cpu:    float64(used.Microseconds()) / float64(o.requests),
 		p50:    milliseconds(o.p50),
 		p99:    milliseconds(o.p99),
-		memory: float64(after.server.memory) / 1e6,
+		memory: float64(after.server.Memory) / 1e6,
 		other:  others.Seconds() / after.at.Sub(before.at).Seconds(),
 	}, nil
 }

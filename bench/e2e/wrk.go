@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"example.com/caddy-token-auth/bench/internal/process"
 )
 
 //go:embed requests.lua
@@ -60,7 +62,7 @@ func (o outcome) perSecond(n int) float64 { return float64(n) / o.duration.Secon
 func (w *wrk) run(ctx context.Context, l load) (outcome, error) {
 	// wrk wants whole seconds.
 	seconds := strconv.Itoa(int(max(l.duration, time.Second).Round(time.Second) / time.Second))
-	command := pinned(w.cores, w.program,
+	command := process.Pinned(w.cores, w.program,
 		"--threads", "1", "--connections", strconv.Itoa(l.connections), "--duration", seconds+"s",
 		"--timeout", "10s", "--script", w.script, l.url, "--", l.tokens, l.method)
 	if l.once {

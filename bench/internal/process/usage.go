@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"fmt"
@@ -11,45 +11,45 @@ import (
 // tick is the unit of times in /proc: USER_HZ is 100 on every platform that Go knows.
 const tick = time.Second / 100
 
-// usage is what a process has used so far.
-type usage struct {
-	cpu    time.Duration // user and system time of all its threads, past ones included
-	memory int64         // resident bytes at present
+// Usage is what a process has used so far.
+type Usage struct {
+	CPU    time.Duration // user and system time of all its threads, past ones included
+	Memory int64         // resident bytes at present
 }
 
-// usageOf reads the usage of a process from the kernel.
-func usageOf(pid int) (usage, error) {
+// UsageOf reads the usage of a process from the kernel.
+func UsageOf(pid int) (Usage, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return usage{}, err
+		return Usage{}, err
 	}
 	return parseStat(string(text))
 }
 
 // parseStat reads the text of /proc/<pid>/stat (proc_pid_stat(5)). The second field,
 // the command's name, may have spaces and parentheses of its own.
-func parseStat(text string) (usage, error) {
+func parseStat(text string) (Usage, error) {
 	const utime, stime, rss = 14, 15, 24 // numbers of fields, from 1
 	end := strings.LastIndexByte(text, ')')
 	fields := strings.Fields(text[end+1:]) // the first is number 3
 	if end < 0 || len(fields) < rss-2 {
-		return usage{}, fmt.Errorf("process status has %d fields", len(fields))
+		return Usage{}, fmt.Errorf("process status has %d fields", len(fields))
 	}
 	var values [3]int64
 	for i, number := range [...]int{utime, stime, rss} {
 		var err error
 		if values[i], err = strconv.ParseInt(fields[number-3], 10, 64); err != nil {
-			return usage{}, fmt.Errorf("field %d of the process status: %w", number, err)
+			return Usage{}, fmt.Errorf("field %d of the process status: %w", number, err)
 		}
 	}
-	return usage{
-		cpu:    time.Duration(values[0]+values[1]) * tick,
-		memory: values[2] * int64(os.Getpagesize()),
+	return Usage{
+		CPU:    time.Duration(values[0]+values[1]) * tick,
+		Memory: values[2] * int64(os.Getpagesize()),
 	}, nil
 }
 
-// machineTime is the CPU time that everything on this machine has used so far.
-func machineTime() (time.Duration, error) {
+// MachineTime is the CPU time that everything on this machine has used so far.
+func MachineTime() (time.Duration, error) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return 0, err

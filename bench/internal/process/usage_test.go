@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"os"
@@ -15,7 +15,7 @@ const fields = " S 1 2 3 0 -1 4194304 100 200 0 0 1250 201 7 8 20 0 9 0 425037 3
 func TestParseStat(t *testing.T) {
 	for _, name := range []string{"caddy", "a b", "a) S 1 (b", ")", ""} {
 		got, err := parseStat("77 (" + name + ")" + fields)
-		want := usage{cpu: 14510 * time.Millisecond, memory: 5 * int64(os.Getpagesize())}
+		want := Usage{CPU: 14510 * time.Millisecond, Memory: 5 * int64(os.Getpagesize())}
 		if err != nil || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", name, got, err, want)
 		}
@@ -37,23 +37,23 @@ func TestUsageOfThisProcessGrows(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("no /proc")
 	}
-	before, err := usageOf(os.Getpid())
+	before, err := UsageOf(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if before.memory <= 0 {
-		t.Errorf("%d resident bytes", before.memory)
+	if before.Memory <= 0 {
+		t.Errorf("%d resident bytes", before.Memory)
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		after, err := usageOf(os.Getpid())
+		after, err := UsageOf(os.Getpid())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if after.cpu > before.cpu {
+		if after.CPU > before.CPU {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("still at %s", after.cpu)
+			t.Fatalf("still at %s", after.CPU)
 		}
 	}
 }
