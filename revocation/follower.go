@@ -185,6 +185,7 @@ func (f *follower) load(ctx context.Context) {
 		})
 		if err == nil && ctx.Err() == nil {
 			f.loaded.Store(true)
+			f.list.subscribers.tell(Change{})
 			f.onEvent(FeedEvent{Kind: FeedLoaded, Entries: n, Took: time.Since(begun)})
 			return
 		}
@@ -230,7 +231,7 @@ func (s sink) Changed(stored []Entry, removed []Key, at Position) {
 		s.list.learnedOf(stored[i])
 	}
 	for _, key := range removed {
-		s.list.seq.touch(key)
+		s.list.changed(key)
 	}
 	s.position = at
 }

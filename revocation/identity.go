@@ -106,6 +106,16 @@ func (id *Identity) IssuedAt() time.Time { return id.issuedAt }
 // Expires returns the time from which verification refuses the token, or the zero time.
 func (id *Identity) Expires() time.Time { return id.expires }
 
+// Keys returns the keys of the entries that can revoke the identity: that of its token, and
+// those of its session and client where it has them.
+func (id *Identity) Keys() []Key {
+	keys := make([]Key, 0, keyCount)
+	if !id.keys[keyToken].IsZero() {
+		keys = append(keys, id.keys[keyToken])
+	}
+	return append(keys, id.cutoffKeys()...)
+}
+
 // identifier returns the identifier that a revocation of the given scope is about.
 func (id *Identity) identifier(scope Scope) string {
 	switch scope {

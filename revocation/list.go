@@ -41,6 +41,8 @@ type List struct {
 	own     *shardedCache[time.Time]
 	pending pending
 
+	subscribers subscribers
+
 	// retention is nil once the list is closed.
 	retention atomic.Pointer[retention]
 	// retentionMu serialises changes of the retention.

@@ -66,5 +66,5 @@ func (l *List) learnedOf(e Entry) {
 		l.adoptRetention(e)
 		return
 	}
-	l.seq.touch(e.Key())
+	l.changed(e.Key())
 }

@@ -144,7 +144,7 @@ func (l *List) write(ctx context.Context, entry Entry) error {
 		l.follower.note(entry)
 	}
 	// After an error too: it may have been stored.
-	l.seq.touch(entry.Key())
+	l.changed(entry.Key())
 	return err
 }
 
