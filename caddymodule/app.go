@@ -50,6 +50,8 @@ type App struct {
 	log    *zap.Logger
 	store  StoreModule
 	shared *sharedList // nil until acquired
+	// sharedBy is the identity by which shared was acquired.
+	sharedBy string
 	// ownDigests are those of DigestKey, nil if there is none.
 	ownDigests *digests
 	// lifetime is the greatest that a preset needs where none is configured.
@@ -126,7 +128,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("token_auth: %T is not a store", module)
 	}
 	a.store = store
-	if a.shared, err = acquireList(store.Identity()); err != nil {
+	a.sharedBy = store.Identity()
+	if a.shared, err = acquireList(a.sharedBy); err != nil {
 		return err
 	}
 	if isReload := caddy.ActiveContext().Context != nil; !isReload {
@@ -227,7 +230,7 @@ func (a *App) Cleanup() error {
 	if a.shared == nil {
 		return nil
 	}
-	return releaseList(a.store.Identity())
+	return releaseList(a.sharedBy)
 }
 
 // list returns the list. While the process starts, and servers may run before the store

@@ -100,6 +100,7 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			<reason> <status> <body> [<content type>]
 //		}
 //		forward_identity <header> <claim>...
+//		on_revoked       close|ignore
 //		dry_run
 //	}
 //
@@ -170,6 +171,8 @@ func (h *Handler) checkOption(option string) error {
 		_, err = newPublicPaths(h.Public)
 	case "cors_preflight":
 		_, err = passesPreflight(h.CORSPreflight)
+	case "on_revoked":
+		_, err = followsLive(h.OnRevoked)
 	case "allow_ips":
 		_, err = newAllowList(h.AllowIPs.Clients)
 	case "responses":
@@ -204,7 +207,7 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	}
 	single := map[string]*string{
 		"api": &h.API, "realm": &h.Realm, "client_claim": &h.ClientClaim, "session_claim": &h.SessionClaim,
-		"cors_preflight": &h.CORSPreflight, "ready": &h.Ready,
+		"cors_preflight": &h.CORSPreflight, "ready": &h.Ready, "on_revoked": &h.OnRevoked,
 	}
 	durations := map[string]**caddy.Duration{"leeway": &h.Leeway, "iat_leeway": &h.IATLeeway}
 

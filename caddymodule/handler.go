@@ -107,6 +107,9 @@ type Handler struct {
 	ResponseRules []dialect.Rule `json:"response_rules,omitempty"`
 	// ForwardIdentity are the headers that tell the upstream who is calling.
 	ForwardIdentity []ForwardIdentity `json:"forward_identity,omitempty"`
+	// OnRevoked is "close" to end WebSocket connections and long responses when what let
+	// them through is revoked or expires, or "ignore" to leave them open. Default: close.
+	OnRevoked string `json:"on_revoked,omitempty"`
 	// DryRun decides, logs and counts, but lets every request through. Logouts are
 	// recorded, and forwarded.
 	DryRun bool `json:"dry_run,omitempty"`
@@ -145,6 +148,7 @@ type Handler struct {
 	passPreflight               bool
 	remembersID                 bool
 	dryRun                      bool
+	follows                     bool
 }
 
 // CaddyModule implements caddy.Module.
@@ -200,6 +204,9 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 	h.admit(r, c)
 	if c.session != nil {
 		w = h.apiKeys.nameSession(w, r, c)
+	}
+	if h.follows && c.identity != nil {
+		return h.follow(w, r, next, c.identity)
 	}
 	return next.ServeHTTP(w, r)
 }

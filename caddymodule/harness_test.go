@@ -38,6 +38,7 @@ type site struct {
 	global   string // within the global option token_auth
 	store    string // the option store; the local one if empty
 	admin    string // the address of the admin API; none if empty
+	proxy    string // within reverse_proxy
 	client   *http.Client
 }
 
@@ -133,8 +134,10 @@ func (s *site) caddyfile() string {
 		}
 		header >X-Claim-Jti {http.auth.user.jti}
 		header >X-User {http.auth.user.id}
-		reverse_proxy %s
-	}`, admin, store, s.global, s.addr, s.options, s.upstream.Listener.Addr())
+		reverse_proxy %s {
+			%s
+		}
+	}`, admin, store, s.global, s.addr, s.options, s.upstream.Listener.Addr(), s.proxy)
 }
 
 // load puts the present configuration in force, as a reload if one is running.

@@ -37,7 +37,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	settings := h.effective()
 	h.lifetime = settings.lifetime
 	h.dryRun, h.unproven = h.DryRun, unprovenLogouts
-	var err error
+	follows, err := followsLive(h.OnRevoked)
+	if err != nil {
+		return fieldError("on_revoked", err)
+	}
+	h.follows = follows && !h.DryRun
 	if h.dialect, err = newDialect(settings.Responses, h.ResponseRules); err != nil {
 		return fieldError("responses", err)
 	}

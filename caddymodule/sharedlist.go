@@ -30,6 +30,8 @@ type sharedList struct {
 	wanted atomic.Pointer[revocation.Options]
 	// refreshes are the refresh tokens in use: whichever handler they came to.
 	refreshes inFlight
+	// live are the connections and long responses that the list has let through.
+	live *liveSet
 	// mu serialises open and Destruct.
 	mu sync.Mutex
 
@@ -46,6 +48,7 @@ func acquireList(identity string) (*sharedList, error) {
 	value, _, err := lists.LoadOrNew(identity, func() (caddy.Destructor, error) {
 		s := &sharedList{opened: make(chan struct{})}
 		s.ended, s.end = context.WithCancel(context.Background())
+		s.live = newLiveSet(s.list.Load)
 		return s, nil
 	})
 	if err != nil {
@@ -79,6 +82,8 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 		return err
 	}
 	s.list.Store(list)
+	list.Subscribe(s.live.changed) // for as long as the list lives
+	s.live.changed(revocation.Change{})
 	s.once.Do(func() { close(s.opened) })
 	return nil
 }
@@ -160,6 +165,7 @@ func (s *sharedList) configure(ctx context.Context, opts revocation.Options) err
 func (s *sharedList) Destruct() error {
 	s.end()
 	s.opening.Wait()
+	s.live.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if list := s.list.Swap(nil); list != nil {
