@@ -176,6 +176,7 @@ func (k *socket) works(text string) {
 // wantCut waits for the close frame of a connection that is cut, and for its end.
 func (k *socket) wantCut(reason string) {
 	k.t.Helper()
+	_ = k.conn.SetReadDeadline(time.Now().Add(soon))
 	f, err := readFrame(k.from)
 	if err != nil {
 		k.t.Fatalf("no close frame: %v", err)
@@ -189,6 +190,22 @@ func (k *socket) wantCut(reason string) {
 	}
 	if _, err := readFrame(k.from); !errors.Is(err, io.EOF) {
 		k.t.Errorf("after the close frame: %v, want the end", err)
+	}
+}
+
+// soon is how long an end may take that does not wait for the next general check.
+const soon = 10 * time.Second
+
+// wantBroken reads a stream to its end, which must come soon and not as that of a complete
+// response.
+func wantBroken(t *testing.T, body io.Reader) {
+	t.Helper()
+	begun := time.Now()
+	if rest, err := io.ReadAll(body); err == nil {
+		t.Errorf("the stream ended as if it were complete, with %q", rest)
+	}
+	if took := time.Since(begun); took > soon {
+		t.Errorf("the stream ended after %s", took)
 	}
 }
 

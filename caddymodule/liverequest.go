@@ -83,7 +83,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	err := next.ServeHTTP(watched, r.WithContext(ctx))
 	cause := l.cutBefore()
-	if cause == 0 || err == nil && !l.w.withheld {
+	if cause == 0 || l.w.begun || err == nil && !l.w.withheld {
 		return err
 	}
 	refused := &refusal{reason: dialect.RevokedCredential, err: err}
@@ -97,6 +97,8 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 type liveWriter struct {
 	caddyhttp.ResponseWriterWrapper
 	live *liveRequest
+	// begun says that the response has begun.
+	begun bool
 	// withheld says that the request was cut before its response began.
 	withheld bool
 }
@@ -112,7 +114,16 @@ func (w *liveWriter) WriteHeader(status int) {
 		w.withheld = true
 		return
 	}
+	w.begun = w.begun || status >= http.StatusOK
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter. Nothing follows a status that was withheld.
+func (w *liveWriter) Write(p []byte) (int, error) {
+	if w.withheld {
+		return 0, errCut
+	}
+	return w.ResponseWriter.Write(p)
 }
 
 // watch puts the request into the set.

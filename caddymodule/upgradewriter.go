@@ -17,7 +17,7 @@ type upgradeWriter struct {
 	ctx context.Context // of the request
 }
 
-// errCut says that the credential was revoked or has expired during the handshake.
+// errCut says that the credential was revoked or has expired meanwhile.
 var errCut = errors.New("the credential is no longer good")
 
 // Hijack implements http.Hijacker. What the client has sent behind its request comes out
