@@ -244,9 +244,9 @@ func (l *liveRequest) end() {
 // followsLive reads the option on_revoked.
 func followsLive(option string) (bool, error) {
 	switch option {
-	case "", "close":
+	case "close":
 		return true, nil
-	case "ignore":
+	case "", "ignore":
 		return false, nil
 	default:
 		return false, fmt.Errorf("%q: want close or ignore", option)
