@@ -44,6 +44,7 @@ func (l *List) Learn(ctx context.Context, seen Issuance, since Mark) (*Identity,
 		Scope: ScopeKnown, Realm: id.realm, ID: id.token, At: id.issuedAt,
 		Expires: r.knownExpiry(id, l.now()), Note: encodeIssuance(id),
 	}
+	defer l.subscribers.tell(Change{Key: entry.Key()})
 	if err := l.write(ctx, entry); err != nil {
 		return nil, fmt.Errorf("record what was issued: %w", err)
 	}

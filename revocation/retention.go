@@ -200,6 +200,7 @@ func (l *List) adoptRetention(e Entry) {
 	defer l.retentionMu.Unlock()
 	if r := l.retention.Load(); r != nil && other.lifetime > r.lifetime {
 		l.retention.Store(&other)
+		l.subscribers.tell(Change{})
 	}
 }
 
@@ -221,5 +222,6 @@ func (l *List) changeRetention(ctx context.Context, from retention, lifetime tim
 		}
 	}
 	l.retention.Store(&next)
+	l.subscribers.tell(Change{})
 	return nil
 }

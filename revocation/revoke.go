@@ -28,6 +28,9 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	// whoever checks a token from now on waits for this, and a token that is issued
 	// meanwhile, to somebody who was checked before, is not newer than it.
 	key := KeyOf(scope, id.realm, name)
+	// Told once the announcement has ended: a Check in a subscriber waits for those that
+	// have not.
+	defer l.subscribers.tell(Change{Key: key})
 	defer l.pending.begin(key)()
 	l.seq.touch(key)
 	l.announced.touch(key)
@@ -90,6 +93,7 @@ func (l *List) Rotate(ctx context.Context, id *Identity, since Mark) (Entry, err
 		Scope: ScopeToken, Realm: id.realm, ID: id.token, At: since.at,
 		Expires: r.tokenExpiry(id, l.now()), Note: noteRotated,
 	}
+	defer l.subscribers.tell(Change{Key: entry.Key()})
 	if err := l.write(ctx, entry); err != nil {
 		return Entry{}, fmt.Errorf("rotate: %w", err)
 	}
@@ -136,15 +140,15 @@ func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (time.
 	return at, nil
 }
 
-// write makes the entry durable, then outdates what is cached about its key.
+// write makes the entry durable, then outdates what is cached about its key. The caller
+// tells the subscribers, after an error too: it may have been stored.
 func (l *List) write(ctx context.Context, entry Entry) error {
 	l.pristine.Store(false)
 	err := l.store.Revoke(ctx, entry)
 	if l.follower != nil {
 		l.follower.note(entry)
 	}
-	// After an error too: it may have been stored.
-	l.changed(entry.Key())
+	l.seq.touch(entry.Key())
 	return err
 }
 
@@ -206,14 +210,15 @@ func (l *List) Issued(ctx context.Context, id *Identity, since Mark) error {
 	if survived.IsZero() {
 		return nil
 	}
-	err = l.write(ctx, Entry{
+	entry := Entry{
 		Scope:   ScopeIssued,
 		Realm:   id.realm,
 		ID:      id.token,
 		At:      survived,
 		Expires: r.tokenExpiry(id, l.now()),
-	})
-	if err != nil {
+	}
+	defer l.subscribers.tell(Change{Key: entry.Key()})
+	if err := l.write(ctx, entry); err != nil {
 		return fmt.Errorf("record issuance: %w", err)
 	}
 	return nil

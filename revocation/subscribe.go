@@ -5,7 +5,8 @@ import "sync"
 // Change is what a subscriber of a List is told.
 type Change struct {
 	// Key is that of the entry which was written or removed. The zero Key says that any
-	// may have been: changes were missed, and all entries have been read anew since.
+	// may have been, or that the age has changed at which tokens are refused: changes were
+	// missed, and all entries have been read anew since.
 	Key Key
 }
 
@@ -24,9 +25,11 @@ type subscribers struct {
 // later, takes it into account. A write that has failed counts as a change, and a change
 // may be told more than once.
 //
-// fn is called by several goroutines, from before the call that has made the change
-// returns. It returns soon, and neither changes the list nor subscribes. After cancel
-// has returned it is not called any more.
+// fn is called by several goroutines, and for a change of this process before the call that
+// makes it returns. A Check in fn may wait for other revocations that are under way, and
+// keeps the feed waiting for that long: who has much to check wakes another goroutine. fn
+// neither changes the list nor subscribes. After cancel has returned it is not called any
+// more.
 func (l *List) Subscribe(fn func(Change)) (cancel func()) {
 	s := &l.subscribers
 	s.mu.Lock()

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"example.com/caddy-token-auth/revocation"
 )
@@ -119,5 +120,65 @@ func TestSubscriberIsToldOfAGapOnceAllIsKnown(t *testing.T) {
 	f.follow(t)
 	if change, verdict := l.last(t); !change.Any() || verdict != revocation.RevokedToken {
 		t.Errorf("told of %v when the verdict was %s", change, verdict)
+	}
+}
+
+func TestSubscriberIsToldOfEveryChange(t *testing.T) {
+	for name, change := range map[string]func(*revocation.List, *clock, *revocation.Identity) error{
+		"revoke": func(l *revocation.List, _ *clock, id *revocation.Identity) error {
+			_, err := l.Revoke(t.Context(), id, revocation.ScopeToken)
+			return err
+		},
+		"revoke by name": func(l *revocation.List, _ *clock, id *revocation.Identity) error {
+			_, err := l.RevokeNamed(t.Context(), revocation.ScopeClient, id.Realm(), id.Client())
+			return err
+		},
+		"rotate": func(l *revocation.List, _ *clock, id *revocation.Identity) error {
+			_, err := l.Rotate(t.Context(), id, l.Mark())
+			return err
+		},
+		"issued": func(l *revocation.List, c *clock, id *revocation.Identity) error {
+			if _, err := l.Revoke(t.Context(), id, revocation.ScopeClient); err != nil {
+				return err
+			}
+			return l.Issued(t.Context(), c.issue("newer", "s", "alice"), l.Mark())
+		},
+		"learned": func(l *revocation.List, _ *clock, _ *revocation.Identity) error {
+			_, err := l.Learn(t.Context(), revocation.Issuance{Token: "opaque", Client: "alice"}, l.Mark())
+			return err
+		},
+		"longer lifetime": func(l *revocation.List, _ *clock, _ *revocation.Identity) error {
+			return l.RaiseMaxTokenLifetime(t.Context(), 1000*time.Hour)
+		},
+	} {
+		c := newClock()
+		list := openList(t, newFakeStore(), c, revocation.Options{})
+		id := c.issue("a", "s", "alice")
+		l, cancel := listen(t, list, id)
+		if err := change(list, c, id); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if want := map[string]int{"issued": 2}[name]; l.count() < max(want, 1) {
+			t.Errorf("%s: told %d times", name, l.count())
+		}
+		cancel()
+	}
+}
+
+// What is told in the middle of a revocation of the same client, by another caller, waits
+// for that one and for nothing else.
+func TestSubscribersOfRevocationsAtOnceDoNotWaitForOneAnother(t *testing.T) {
+	c := newClock()
+	list := openList(t, newFakeStore(), c, revocation.Options{})
+	id := c.issue("a", "s", "alice")
+	l, cancel := listen(t, list, id)
+	defer cancel()
+	var tasks sync.WaitGroup
+	for range 16 {
+		tasks.Go(func() { revoke(t, list, id, revocation.ScopeClient) })
+	}
+	tasks.Wait()
+	if _, verdict := l.last(t); l.count() != 16 || verdict != revocation.RevokedClient {
+		t.Errorf("told %d times, and the verdict was %s", l.count(), verdict)
 	}
 }
