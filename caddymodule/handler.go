@@ -206,7 +206,7 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 		w = h.apiKeys.nameSession(w, r, c)
 	}
 	if h.follows && c.identity != nil {
-		return h.follow(w, r, next, c.identity)
+		return h.follow(w, r, next, followed{identity: c.identity})
 	}
 	return next.ServeHTTP(w, r)
 }

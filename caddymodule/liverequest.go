@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,31 +48,46 @@ func (c cutCause) String() string {
 
 // liveRequest is a request that was let through, for as long as it lasts.
 type liveRequest struct {
-	identity *revocation.Identity
-	shared   *sharedList
-	store    string // the identity of the shared list, by which it is held
-	w        liveWriter
-	cancel   context.CancelFunc
+	shared  *sharedList
+	store   string // the identity of the shared list, by which it is held
+	w       liveWriter
+	cancel  context.CancelFunc
+	tap     func(*liveRequest) websocket.Options
+	ignores bool // what becomes of its credential
 
-	place int // in the heap of its liveSet, which guards it
-
-	mu    sync.Mutex
-	timer *time.Timer // calls watch, or abort once it is cut
-	held  bool        // it is in the set, and holds the shared list
-	conn  *websocket.Conn
-	cause cutCause
-	ended bool
+	mu      sync.Mutex
+	deps    []*dependency
+	timer   *time.Timer // calls watch, or abort once it is cut
+	held    bool        // it is in the set, and holds the shared list
+	leaving bool
+	conn    *websocket.Conn
+	cause   cutCause
+	ended   bool
 }
 
-// follow lets a request through and ends it early if its credential is revoked or
-// expires meanwhile.
-func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, id *revocation.Identity) error {
+// followed says how a request that was let through is followed.
+type followed struct {
+	// identity is what let it through, nil if nothing did that could be revoked. A
+	// connection can depend on others later on.
+	identity *revocation.Identity
+	// tap returns how the messages of a WebSocket are looked at; nil: they are not. It is
+	// called once, before the first byte passes.
+	tap func(*liveRequest) websocket.Options
+}
+
+// follow lets a request through and ends it early if what it depends on is revoked or
+// expires meanwhile. It returns when the request, or the connection that it was upgraded
+// to, has ended.
+func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, f followed) error {
 	if r.Method == http.MethodConnect {
 		// A WebSocket over HTTP/2 or HTTP/3 is never hijacked, so it could not be ended.
 		return h.refuse(w, r, &refusal{reason: dialect.UpgradeRefused})
 	}
 	ctx, cancel := context.WithCancel(r.Context())
-	l := &liveRequest{identity: id, shared: h.app.shared, store: h.app.sharedBy, cancel: cancel}
+	l := &liveRequest{shared: h.app.shared, store: h.app.sharedBy, cancel: cancel, tap: f.tap, ignores: !h.follows}
+	if f.identity != nil && h.follows {
+		l.deps = []*dependency{{live: l, identity: f.identity}}
+	}
 	l.w.ResponseWriter, l.w.live = w, l
 	defer l.end()
 	l.mu.Lock()
@@ -128,44 +144,47 @@ func (w *liveWriter) Write(p []byte) (int, error) {
 
 // watch puts the request into the set.
 func (l *liveRequest) watch() {
-	if l.hold() {
-		l.shared.live.check(context.Background(), l)
+	for _, d := range l.hold() {
+		l.shared.live.check(context.Background(), d)
 	}
 }
 
 // hold puts the request into the set, unless it has ended, and has it keep the list open.
-// It returns false if it is there already or cannot be put there.
-func (l *liveRequest) hold() bool {
+// It returns what is to be checked then.
+func (l *liveRequest) hold() []*dependency {
 	shared, err := acquireList(l.store)
 	if err != nil {
 		l.cut(cutRevoked)
-		return false
+		return nil
 	}
-	if l.holdBy(shared) {
-		return true
+	deps, ok := l.holdBy(shared)
+	if !ok {
+		l.giveBack()
 	}
-	l.release()
-	return false
+	return deps
 }
 
-func (l *liveRequest) holdBy(shared *sharedList) bool {
+func (l *liveRequest) holdBy(shared *sharedList) ([]*dependency, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.ended || l.held:
-		return false
+		return nil, false
 	case shared != l.shared:
 		// The list that let it through is closed: nobody would tell of a revocation.
 		l.cutLocked(cutRevoked)
-		return false
+		return nil, false
 	}
 	l.held = true
-	l.shared.live.add(l)
-	return true
+	lives.Inc()
+	for _, d := range l.deps {
+		l.shared.live.add(d)
+	}
+	return slices.Clone(l.deps), true
 }
 
-// release gives the shared list back.
-func (l *liveRequest) release() {
+// giveBack gives the shared list back.
+func (l *liveRequest) giveBack() {
 	if err := releaseList(l.store); err != nil {
 		caddy.Log().Named("token_auth").Error("revocation list not closed", zap.Error(err))
 	}
@@ -230,14 +249,18 @@ func (l *liveRequest) end() {
 	l.mu.Lock()
 	l.ended = true
 	l.timer.Stop()
-	held, conn := l.held, l.conn
+	held, conn, deps := l.held, l.conn, l.deps
+	l.deps = nil
 	l.mu.Unlock()
 	if conn != nil {
 		_ = conn.Close() // what it returns was the proxy's to know
 	}
 	if held {
-		l.shared.live.remove(l)
-		l.release()
+		for _, d := range deps {
+			l.shared.live.remove(d)
+		}
+		lives.Dec()
+		l.giveBack()
 	}
 }
 

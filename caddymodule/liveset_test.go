@@ -69,14 +69,14 @@ func waits(_ http.ResponseWriter, r *http.Request) error {
 	return context.Cause(r.Context())
 }
 
-// followed runs a request that waits, and returns the status that it is answered with.
-func followed(t *testing.T, h *Handler, id *revocation.Identity) <-chan int {
+// runFollowed runs a request that waits, and returns the status that it is answered with.
+func runFollowed(t *testing.T, h *Handler, id *revocation.Identity) <-chan int {
 	t.Helper()
 	status := make(chan int, 1)
 	go func() {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/", http.NoBody)
-		if err := h.follow(rec, r, caddyhttp.HandlerFunc(waits), id); err != nil {
+		if err := h.follow(rec, r, caddyhttp.HandlerFunc(waits), followed{identity: id}); err != nil {
 			t.Error(err)
 		}
 		status <- rec.Code
@@ -120,7 +120,7 @@ func TestWebSocketThatCannotBeEndedIsRefused(t *testing.T) {
 		t.Error("it was let through")
 		return nil
 	})
-	if err := h.follow(rec, r, next, aliceUntil(time.Now().Add(time.Hour))); err != nil || rec.Code != http.StatusNotImplemented {
+	if err := h.follow(rec, r, next, followed{identity: aliceUntil(time.Now().Add(time.Hour))}); err != nil || rec.Code != http.StatusNotImplemented {
 		t.Errorf("got %d, %v", rec.Code, err)
 	}
 }
@@ -130,7 +130,7 @@ func TestStoreThatFailsEndsNothingUntilItAnswers(t *testing.T) {
 	store := &brittleStore{Store: memstore.New()}
 	h, list := liveHandler(t, store)
 	id := aliceUntil(time.Now().Add(time.Hour))
-	status := followed(t, h, id)
+	status := runFollowed(t, h, id)
 	live := h.app.shared.live
 	eventually(t, func() bool { return live.count() == 1 })
 	store.fails.Store(true)
@@ -158,9 +158,9 @@ func TestGapHasEverythingChecked(t *testing.T) {
 	}
 	defer silent.Close()
 	live.list = func() *revocation.List { return silent } // it tells live nothing
-	status := followed(t, h, aliceUntil(time.Now().Add(time.Hour)))
+	status := runFollowed(t, h, aliceUntil(time.Now().Add(time.Hour)))
 	other := revocation.NewIdentity("api", "other", "", "bob", time.Now(), time.Now().Add(2*time.Second))
-	stays := followed(t, h, other)
+	stays := runFollowed(t, h, other)
 	eventually(t, func() bool { return live.count() == 2 })
 	if _, err := silent.RevokeNamed(t.Context(), revocation.ScopeClient, "api", "alice"); err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestResponseThatIgnoresItsEndIsBrokenOff(t *testing.T) {
 		return err
 	})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := h.follow(w, r, next, id); err == nil {
+		if err := h.follow(w, r, next, followed{identity: id}); err == nil {
 			t.Error("the handler's error is lost")
 		}
 	}))

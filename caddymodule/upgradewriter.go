@@ -34,7 +34,11 @@ func (w *upgradeWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, errors.Join(err, stream.Close())
 	}
-	conn, err := websocket.New(stream, early, websocket.Options{})
+	var options websocket.Options
+	if w.live.tap != nil {
+		options = w.live.tap(w.live)
+	}
+	conn, err := websocket.New(stream, early, options)
 	if err != nil {
 		return nil, nil, errors.Join(err, stream.Close())
 	}

@@ -106,6 +106,12 @@ func (id *Identity) IssuedAt() time.Time { return id.issuedAt }
 // Expires returns the time from which verification refuses the token, or the zero time.
 func (id *Identity) Expires() time.Time { return id.expires }
 
+// Equal reports whether the verdict on both identities is always the same and both expire
+// at the same time.
+func (id *Identity) Equal(other *Identity) bool {
+	return id.cacheKey == other.cacheKey && id.undated == other.undated && id.expires.Equal(other.expires)
+}
+
 // Keys returns the keys of the entries that can revoke the identity: that of its token, and
 // those of its session and client where it has them.
 func (id *Identity) Keys() []Key {
