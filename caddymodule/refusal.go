@@ -128,7 +128,8 @@ func writeRefusal(w http.ResponseWriter, d dialect.Dialect, refused dialect.Refu
 	if answer.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", challenge(refused.Reason))
 	}
-	if refused.Reason == dialect.Unavailable || refused.Reason == dialect.RateLimited {
+	switch refused.Reason {
+	case dialect.Unavailable, dialect.RateLimited, dialect.TooManyConnections:
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	return writeAnswer(w, answer)

@@ -28,21 +28,22 @@ type deribitError struct {
 // The codes and messages are those of the API's list of RPC error codes, which has
 // a meaning of its own for -32600.
 var deribitErrors = [reasonCount]deribitError{
-	Unavailable:       {http.StatusServiceUnavailable, `{"code":13028,"message":"temporarily_unavailable"}`},
-	MissingCredential: deribitUnauthorized,
-	InvalidCredential: deribitUnauthorized,
-	ExpiredCredential: deribitUnauthorized,
-	RevokedCredential: deribitUnauthorized,
-	AgedCredential:    deribitUnauthorized,
-	InvalidAPIKey:     deribitUnauthorized,
-	AddressForbidden:  {http.StatusBadRequest, `{"code":13021,"message":"forbidden"}`},
-	RateLimited:       {http.StatusBadRequest, `{"code":10028,"message":"too_many_requests"}`},
-	MalformedRequest:  {http.StatusBadRequest, `{"code":-32700,"message":"Parse error"}`},
-	InvalidRequest:    {http.StatusBadRequest, `{"code":-32602,"message":"Invalid params"}`},
-	RequestTooLarge:   {http.StatusBadRequest, `{"code":-32600,"message":"request entity too large"}`},
-	MethodNotAllowed:  {http.StatusBadRequest, `{"code":-32601,"message":"Method not found"}`},
-	NotWebSocket:      {http.StatusBadRequest, `{"code":10030,"message":"must_be_websocket_request"}`},
-	UpgradeRefused:    {http.StatusBadRequest, `{"code":10033,"message":"not_implemented"}`},
+	Unavailable:        {http.StatusServiceUnavailable, `{"code":13028,"message":"temporarily_unavailable"}`},
+	MissingCredential:  deribitUnauthorized,
+	InvalidCredential:  deribitUnauthorized,
+	ExpiredCredential:  deribitUnauthorized,
+	RevokedCredential:  deribitUnauthorized,
+	AgedCredential:     deribitUnauthorized,
+	InvalidAPIKey:      deribitUnauthorized,
+	AddressForbidden:   {http.StatusBadRequest, `{"code":13021,"message":"forbidden"}`},
+	RateLimited:        {http.StatusBadRequest, `{"code":10028,"message":"too_many_requests"}`},
+	TooManyConnections: {http.StatusBadRequest, `{"code":10028,"message":"too_many_requests"}`},
+	MalformedRequest:   {http.StatusBadRequest, `{"code":-32700,"message":"Parse error"}`},
+	InvalidRequest:     {http.StatusBadRequest, `{"code":-32602,"message":"Invalid params"}`},
+	RequestTooLarge:    {http.StatusBadRequest, `{"code":-32600,"message":"request entity too large"}`},
+	MethodNotAllowed:   {http.StatusBadRequest, `{"code":-32601,"message":"Method not found"}`},
+	NotWebSocket:       {http.StatusBadRequest, `{"code":10030,"message":"must_be_websocket_request"}`},
+	UpgradeRefused:     {http.StatusBadRequest, `{"code":10033,"message":"not_implemented"}`},
 }
 
 var deribitUnauthorized = deribitError{

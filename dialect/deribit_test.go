@@ -20,6 +20,7 @@ func TestDeribitAnswersAsDocumented(t *testing.T) {
 		{dialect.InvalidAPIKey, 400, `{"jsonrpc":"2.0",` + unauthorized},
 		{dialect.AddressForbidden, 400, `{"jsonrpc":"2.0","error":{"code":13021,"message":"forbidden"}}`},
 		{dialect.RateLimited, 400, `{"jsonrpc":"2.0","error":{"code":10028,"message":"too_many_requests"}}`},
+		{dialect.TooManyConnections, 400, `{"jsonrpc":"2.0","error":{"code":10028,"message":"too_many_requests"}}`},
 		{dialect.MalformedRequest, 400, `{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}`},
 		{dialect.InvalidRequest, 400, `{"jsonrpc":"2.0","error":{"code":-32602,"message":"Invalid params"}}`},
 		{dialect.RequestTooLarge, 400, `{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"request entity too large"}}`},

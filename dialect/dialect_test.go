@@ -28,6 +28,7 @@ func TestOctopusCardsAnswersAsDocumented(t *testing.T) {
 		{dialect.ExpiredCredential, 401, `{"error":{"name":"UnauthorizedError","code":"UNAUTHORIZED","message":"Token expired"}}`},
 		{dialect.AddressForbidden, 403, `{"error":{"name":"ForbiddenError","code":"FORBIDDEN","message":"IP address not authorized"}}`},
 		{dialect.RateLimited, 429, `{"error":{"name":"TooManyRequestsError","code":"TOO_MANY_REQUESTS","message":"Too many requests"}}`},
+		{dialect.TooManyConnections, 429, `{"error":{"name":"TooManyRequestsError","code":"TOO_MANY_REQUESTS","message":"Too many requests"}}`},
 		{dialect.MalformedRequest, 400, `{"error":{"name":"ValidationException","code":"VALIDATION_FAILURE","message":"Invalid request body"}}`},
 		{dialect.NotWebSocket, 400, `{"error":{"name":"BadRequestError","code":"BAD_REQUEST","message":"WebSocket connection required"}}`},
 		{dialect.InvalidRequest, 400, `{"error":{"name":"ValidationException","code":"VALIDATION_FAILURE","message":"Invalid request body"}}`},

@@ -21,6 +21,7 @@ func TestECGridAnswersAsDocumented(t *testing.T) {
 		{dialect.InvalidAPIKey, 401, invalidAPIKey},
 		{dialect.AddressForbidden, 403, `{"success":false,"errorCode":"AccessDenied","message":"Access from this IP address is not allowed.","data":null}`},
 		{dialect.RateLimited, 429, `{"success":false,"errorCode":"RateLimitExceeded","message":"The request rate limit has been exceeded.","data":null}`},
+		{dialect.TooManyConnections, 429, `{"success":false,"errorCode":"RateLimitExceeded","message":"The request rate limit has been exceeded.","data":null}`},
 		{dialect.MalformedRequest, 400, `{"success":false,"errorCode":"InvalidParameter","message":"The request body is missing or is not valid.","data":null}`},
 		{dialect.InvalidRequest, 400, `{"success":false,"errorCode":"InvalidParameter","message":"The request body is missing or is not valid.","data":null}`},
 		{dialect.RequestTooLarge, 413, `{"success":false,"errorCode":"InvalidParameter","message":"The request body is too large.","data":null}`},

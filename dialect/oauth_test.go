@@ -21,6 +21,7 @@ func TestOAuthAnswersAsInTheRFCs(t *testing.T) {
 		{dialect.InvalidAPIKey, 401, invalidToken},
 		{dialect.AddressForbidden, 403, `{"error":"access_denied","error_description":"The client may not call from this address"}`},
 		{dialect.RateLimited, 429, `{"error":"temporarily_unavailable","error_description":"Too many requests"}`},
+		{dialect.TooManyConnections, 429, `{"error":"temporarily_unavailable","error_description":"Too many requests"}`},
 		{dialect.MalformedRequest, 400, `{"error":"invalid_request","error_description":"The request is malformed or lacks a parameter"}`},
 		{dialect.InvalidRequest, 400, `{"error":"invalid_request","error_description":"The request is malformed or lacks a parameter"}`},
 		{dialect.RequestTooLarge, 413, `{"error":"invalid_request","error_description":"The request body is too large"}`},

@@ -18,6 +18,7 @@ func TestProblemAnswersAsRFC9457Says(t *testing.T) {
 		{dialect.InvalidAPIKey, 401, invalid},
 		{dialect.AddressForbidden, 403, `{"type":"about:blank","title":"Forbidden","status":403,"detail":"The client may not call from this address."}`},
 		{dialect.RateLimited, 429, `{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"The client has sent too many requests."}`},
+		{dialect.TooManyConnections, 429, `{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"The client has sent too many requests."}`},
 		{dialect.MalformedRequest, 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request body is missing or is not valid."}`},
 		{dialect.InvalidRequest, 400, `{"type":"about:blank","title":"Bad Request","status":400,"detail":"The request body is missing or is not valid."}`},
 		{dialect.RequestTooLarge, 413, `{"type":"about:blank","title":"Content Too Large","status":413,"detail":"The request body is too large."}`},

@@ -29,6 +29,9 @@ const (
 	AddressForbidden
 	// RateLimited means that the client calls too often.
 	RateLimited
+	// TooManyConnections means that the client, or its token, has as many connections open
+	// as it may have.
+	TooManyConnections
 	// MalformedRequest means that the request is not in the format that it must
 	// have, such as a body that is not JSON.
 	MalformedRequest
@@ -48,29 +51,31 @@ const (
 )
 
 var reasonNames = [reasonCount]string{ //nolint:gosec // names, not credentials
-	Unavailable:       "unavailable",
-	MissingCredential: "missing_credential",
-	InvalidCredential: "invalid_credential",
-	ExpiredCredential: "expired_credential",
-	RevokedCredential: "revoked_credential",
-	AgedCredential:    "aged_credential",
-	InvalidAPIKey:     "invalid_api_key",
-	AddressForbidden:  "address_forbidden",
-	RateLimited:       "rate_limited",
-	MalformedRequest:  "malformed_request",
-	InvalidRequest:    "invalid_request",
-	RequestTooLarge:   "request_too_large",
-	MethodNotAllowed:  "method_not_allowed",
-	NotWebSocket:      "not_websocket",
-	UpgradeRefused:    "upgrade_refused",
+	Unavailable:        "unavailable",
+	MissingCredential:  "missing_credential",
+	InvalidCredential:  "invalid_credential",
+	ExpiredCredential:  "expired_credential",
+	RevokedCredential:  "revoked_credential",
+	AgedCredential:     "aged_credential",
+	InvalidAPIKey:      "invalid_api_key",
+	AddressForbidden:   "address_forbidden",
+	RateLimited:        "rate_limited",
+	TooManyConnections: "too_many_connections",
+	MalformedRequest:   "malformed_request",
+	InvalidRequest:     "invalid_request",
+	RequestTooLarge:    "request_too_large",
+	MethodNotAllowed:   "method_not_allowed",
+	NotWebSocket:       "not_websocket",
+	UpgradeRefused:     "upgrade_refused",
 }
 
 // general is the reason that a more special one is a case of: it answers for one
 // that a format has no answer for.
 var general = map[Reason]Reason{
-	InvalidAPIKey:    InvalidCredential,
-	MalformedRequest: InvalidRequest,
-	NotWebSocket:     InvalidRequest,
+	InvalidAPIKey:      InvalidCredential,
+	TooManyConnections: RateLimited,
+	MalformedRequest:   InvalidRequest,
+	NotWebSocket:       InvalidRequest,
 }
 
 // String returns the reason's name.
