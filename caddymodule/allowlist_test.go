@@ -82,7 +82,7 @@ func TestAllowListFollowsItsFileAndKeepsTheLastGoodOne(t *testing.T) {
 	}
 	start := time.Now()
 	write("42 10.0.0.0/8\n", start)
-	lists, err := newAllowLists(&AllowIPs{Files: []string{name}, Clients: map[string][]string{"7": {"10.0.0.1"}}}, zap.NewNop())
+	lists, err := newAllowLists(&AllowIPs{Files: []string{name}, Clients: map[string][]string{"7": {"10.0.0.1"}}}, zap.NewNop(), func(*allowLists) {})
 	if err != nil {
 		t.Fatal(err)
 	}

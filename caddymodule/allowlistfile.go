@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -25,14 +26,18 @@ type allowLists struct {
 	files   []string
 	current atomic.Pointer[allowList]
 	log     *zap.Logger
+	// reloaded is called when another list is in force.
+	reloaded func(*allowLists)
 
-	stop func()
+	stop  func()
+	mu    sync.Mutex // guards users
+	users int        // the configuration, and what outlives it
 }
 
 // newAllowLists reads everything once and, where there are files, watches them
-// until close is called.
-func newAllowLists(config *AllowIPs, log *zap.Logger) (*allowLists, error) {
-	a := &allowLists{log: log, stop: func() {}}
+// until close is called. reloaded is told of another list that is in force.
+func newAllowLists(config *AllowIPs, log *zap.Logger, reloaded func(*allowLists)) (*allowLists, error) {
+	a := &allowLists{log: log, reloaded: reloaded, stop: func() {}, users: 1}
 	if config == nil {
 		return a, nil
 	}
@@ -49,11 +54,35 @@ func newAllowLists(config *AllowIPs, log *zap.Logger) (*allowLists, error) {
 	return a, nil
 }
 
-// close stops watching.
-func (a *allowLists) close() { a.stop() }
+// retain has the files watched until close is called once more. A nil list has none.
+func (a *allowLists) retain() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.users++
+}
+
+// close stops watching when it has been called for each user.
+func (a *allowLists) close() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	a.users--
+	last := a.users == 0
+	a.mu.Unlock()
+	if last {
+		a.stop()
+	}
+}
 
 // get returns the present list, or nil if no client is limited.
 func (a *allowLists) get() allowList {
+	if a == nil {
+		return nil
+	}
 	if list := a.current.Load(); list != nil {
 		return *list
 	}
@@ -90,6 +119,7 @@ func (a *allowLists) reload(before, now filewatch.State) bool {
 		a.log.Error("allow-list not reloaded, the last good one stays in force", zap.Error(err))
 	} else {
 		a.log.Info("allow-list reloaded", zap.Strings("files", a.files), zap.Int("clients", len(a.get())))
+		a.reloaded(a)
 	}
 	return true
 }

@@ -205,7 +205,8 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if c.session != nil {
 		w = h.apiKeys.nameSession(w, r, c)
 	}
-	if h.follows && c.identity != nil {
+	isSocket := len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
+	if c.identity != nil && !h.dryRun && (h.follows || isSocket) {
 		return h.follow(w, r, next, followed{identity: c.identity})
 	}
 	return next.ServeHTTP(w, r)
@@ -244,9 +245,7 @@ func isPreflight(r *http.Request) bool {
 
 // Cleanup implements caddy.CleanerUpper.
 func (h *Handler) Cleanup() error {
-	if h.allowed != nil {
-		h.allowed.close()
-	}
+	h.allowed.close()
 	return errors.Join(h.opaque.close(), h.apiKeys.close(), h.keySets.release())
 }
 

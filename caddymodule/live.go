@@ -16,6 +16,9 @@ import (
 type liveSet struct {
 	list func() *revocation.List // nil while it is not open
 
+	young   youngSet
+	sockets socketCounts
+
 	mu     sync.Mutex
 	all    map[*dependency]struct{}
 	byKey  map[revocation.Key]map[*dependency]struct{}
@@ -48,16 +51,39 @@ func newLiveSet(list func() *revocation.List) *liveSet {
 	ctx, end := context.WithCancel(context.Background())
 	s.end = end
 	s.task.Go(func() { s.run(ctx) })
+	s.task.Go(func() { s.grow(ctx) })
 	return s
 }
 
-// close ends the checks. Nothing may be in the set that is to be cut later.
+// close ends the checks. What is still under way then has outlived the configuration that
+// let it through, and nobody would tell of a revocation: it is cut.
 func (s *liveSet) close() {
 	s.end()
 	s.task.Wait()
+	for _, l := range s.young.close() {
+		l.cut(cutRevoked)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.timer.Stop()
+}
+
+// grow takes in what is no longer young, until ctx ends.
+func (s *liveSet) grow(ctx context.Context) {
+	ticker := time.NewTicker(youngTick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			for _, l := range s.young.grown() {
+				for _, d := range l.hold() {
+					s.recheckSoon(d)
+				}
+			}
+		}
+	}
 }
 
 // add puts d into the set. The caller checks it afterwards: it may have been revoked
@@ -110,6 +136,18 @@ func (s *liveSet) changed(c revocation.Change) {
 	if len(s.due)+len(s.sweep) > 0 {
 		s.wakeUp()
 	}
+}
+
+// readdress has everything checked again that the clients of an allow-list have open.
+func (s *liveSet) readdress(lists *allowLists) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d := range s.all {
+		if d.live.handler.allowed == lists {
+			s.due[d] = struct{}{}
+		}
+	}
+	s.wakeUp()
 }
 
 // recheckSoon has d checked, if it is in the set.

@@ -152,7 +152,7 @@ func TestRefreshCutsNothing(t *testing.T) {
 
 func TestWebSocketThatOutlivesAReloadIsStillCut(t *testing.T) {
 	api := newLiveAPI(t)
-	s := prepare(t, api, "api octopus_cards\nsecret "+testSecret+"\non_revoked close")
+	s := prepare(t, api, "api octopus_cards\nsecret "+testSecret+"")
 	s.proxy = "stream_close_delay 1m"
 	s.mustLoad()
 	p := s.login(42)
@@ -217,7 +217,7 @@ func TestRequestThatWaitsIsAnsweredAtLogout(t *testing.T) {
 }
 
 func TestOpenConnectionsAreLeftAloneWhereThatIsWanted(t *testing.T) {
-	s := start(t, newLiveAPI(t), "api octopus_cards\nsecret "+testSecret)
+	s := start(t, newLiveAPI(t), "api octopus_cards\nsecret "+testSecret+"\non_revoked ignore")
 	p := s.login(42)
 	k := s.mustDial(p.Access)
 	s.logout(p.Access)
@@ -266,7 +266,7 @@ func TestManyWebSocketsEndAtOnceAndNothingIsLeft(t *testing.T) {
 func TestRevocationByAnotherReplicaEndsTheWebSocket(t *testing.T) {
 	addr := freeAddr(t)
 	startRedis(t, addr)
-	s := prepare(t, newLiveAPI(t), "api octopus_cards\nsecret "+testSecret+"\non_revoked close\nready /ready")
+	s := prepare(t, newLiveAPI(t), "api octopus_cards\nsecret "+testSecret+"\nready /ready")
 	s.store = "store redis redis://" + addr
 	s.mustLoad()
 	s.eventually(func() bool { return s.do("GET", "/ready", "").status == 200 })

@@ -101,6 +101,10 @@ func (s *liveSet) check(ctx context.Context, d *dependency) bool {
 		d.live.cutFor(d, cutExpired)
 		return true
 	}
+	if !d.live.addressAllowed(d.identity) {
+		d.live.cutFor(d, cutAddress)
+		return true
+	}
 	list := s.list()
 	if list == nil {
 		return true // everything is checked when it opens

@@ -19,14 +19,14 @@ var errTooManyIdentities = errors.New("too many different tokens on one connecti
 
 // depend has the request end when id is revoked or expires, which is checked before depend
 // returns and from then on. The caller has found it good. An identity that it depends on
-// already changes nothing. The error is errTooManyIdentities, or errCut if the request has
-// ended or is being ended.
+// already changes nothing. The error is errTooManyIdentities, errTooManyConnections, or
+// errCut if the request has ended or is being ended.
 func (l *liveRequest) depend(id *revocation.Identity) error {
 	d, err := l.addDependency(id)
 	if err != nil || d == nil {
 		return err
 	}
-	l.shared.live.check(context.Background(), d)
+	l.set().check(context.Background(), d)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cause != 0 {
@@ -42,17 +42,23 @@ func (l *liveRequest) addDependency(id *revocation.Identity) (*dependency, error
 	switch {
 	case l.ended || l.cause != 0:
 		return nil, errCut
-	case l.ignores || slices.ContainsFunc(l.deps, func(d *dependency) bool { return d.identity.Equal(id) }):
+	case slices.ContainsFunc(l.deps, func(d *dependency) bool { return d.identity.Equal(id) }):
 		return nil, nil
 	case len(l.deps) >= maxIdentities:
+		limitCounters.limited[limitIdentities].Inc()
 		return nil, errTooManyIdentities
+	}
+	if l.counted != nil {
+		if err := l.count(id); err != nil {
+			return nil, err
+		}
 	}
 	d := &dependency{live: l, identity: id}
 	l.deps = append(l.deps, d)
 	if !l.held {
 		return nil, nil // checked with the others, when they are put into the set
 	}
-	l.shared.live.add(d)
+	l.set().add(d)
 	return d, nil
 }
 
@@ -65,9 +71,12 @@ func (l *liveRequest) release(id *revocation.Identity) {
 		return
 	}
 	if l.held {
-		l.shared.live.remove(l.deps[i])
+		l.set().remove(l.deps[i])
 	}
 	l.deps = slices.Delete(l.deps, i, i+1)
+	if l.counted != nil {
+		l.uncount(id)
+	}
 }
 
 // leave says that the request is about to end by itself: from now on no revocation and no
@@ -92,7 +101,7 @@ func (l *liveRequest) stay() {
 		return
 	}
 	for _, d := range l.deps {
-		l.shared.live.recheckSoon(d)
+		l.set().recheckSoon(d)
 	}
 }
 

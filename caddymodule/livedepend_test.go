@@ -90,7 +90,7 @@ func wantOpen(t *testing.T, l *liveRequest) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.cause != 0 || l.ended {
-		t.Fatalf("it is being ended: %s", l.cause)
+		t.Fatalf("it is being ended: %s", cutCauses[l.cause].label)
 	}
 }
 
@@ -201,7 +201,11 @@ func TestLogoutOnTheConnectionItselfDoesNotCutIt(t *testing.T) {
 				t.Error("it was cut before")
 			}
 			revoke(t, list, id, revocation.ScopeClient)
-			eventually(t, func() bool { l.shared.live.mu.Lock(); defer l.shared.live.mu.Unlock(); return len(l.shared.live.due) == 0 })
+			eventually(t, func() bool {
+				l.set().mu.Lock()
+				defer l.set().mu.Unlock()
+				return len(l.set().due) == 0
+			})
 			return websocket.Disconnect(websocket.Closing{Code: 1000, Reason: "logout", Graceful: true})
 		}}
 	}})

@@ -115,7 +115,7 @@ func readFrame(r io.Reader) (ws.Frame, error) {
 func startLive(t *testing.T, options string) (*site, *liveAPI) {
 	t.Helper()
 	api := newLiveAPI(t)
-	return start(t, api, "api octopus_cards\nsecret "+testSecret+"\non_revoked close\n"+options), api
+	return start(t, api, "api octopus_cards\nsecret "+testSecret+"\n"+options), api
 }
 
 // socket is a WebSocket client.

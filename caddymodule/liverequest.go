@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -18,9 +19,6 @@ import (
 )
 
 const (
-	// longAfter is how long a request may take before it is watched for what happens to
-	// its credential. Most take less, and pay for a timer alone.
-	longAfter = time.Second
 	// abortAfter is how long a response that is cut may take to end by itself, once its
 	// context is cancelled, before its connection is broken off.
 	abortAfter = time.Second
@@ -36,33 +34,45 @@ type cutCause uint8
 const (
 	cutRevoked cutCause = iota + 1
 	cutExpired
+	// cutAddress means that the client may no longer call from its address.
+	cutAddress
 )
 
-// String is the reason in the close frame and the label of the metric.
-func (c cutCause) String() string {
-	if c == cutExpired {
-		return "expired"
-	}
-	return "revoked"
+// cutCauses has the label of each in the metric, the reason in the close frame, and what
+// is answered to a request that waits.
+var cutCauses = map[cutCause]struct {
+	label, closing string
+	refusal        dialect.Reason
+}{
+	cutRevoked: {"revoked", "revoked", dialect.RevokedCredential},
+	cutExpired: {"expired", "expired", dialect.ExpiredCredential},
+	cutAddress: {"address", "forbidden", dialect.AddressForbidden},
 }
 
 // liveRequest is a request that was let through, for as long as it lasts.
 type liveRequest struct {
-	shared  *sharedList
-	store   string // the identity of the shared list, by which it is held
+	handler *Handler
 	w       liveWriter
 	cancel  context.CancelFunc
 	tap     func(*liveRequest) websocket.Options
-	ignores bool // what becomes of its credential
+	limits  *WebSocketLimits
+	addr    netip.Addr // of the client, where that matters
+	young   youngPlace
 
-	mu      sync.Mutex
-	deps    []*dependency
-	timer   *time.Timer // calls watch, or abort once it is cut
-	held    bool        // it is in the set, and holds the shared list
-	leaving bool
-	conn    *websocket.Conn
-	cause   cutCause
-	ended   bool
+	mu        sync.Mutex
+	deps      []*dependency
+	counted   map[revocation.Key]int // see countSocket; nil: not counted
+	aborting  *time.Timer            // calls abort; nil unless it is cut
+	held      bool                   // it is in the set, and holds the shared list and the allow-list
+	leaving   bool
+	upgrading bool // the client is told that it is upgraded
+	conn      *websocket.Conn
+	cause     cutCause
+	ended     bool
+
+	// first and ofFirst are memory for deps where there is no other.
+	first   dependency
+	ofFirst [1]*dependency
 }
 
 // followed says how a request that was let through is followed.
@@ -71,88 +81,74 @@ type followed struct {
 	// connection can depend on others later on.
 	identity *revocation.Identity
 	// tap returns how the messages of a WebSocket are looked at; nil: they are not. It is
-	// called once, before the first byte passes.
+	// called once, before the first byte passes. What it leaves unset of the limits is
+	// taken from limits.
 	tap func(*liveRequest) websocket.Options
+	// limits are those of a WebSocket; nil: the defaults.
+	limits *WebSocketLimits
 }
 
 // follow lets a request through and ends it early if what it depends on is revoked or
-// expires meanwhile. It returns when the request, or the connection that it was upgraded
-// to, has ended.
+// expires meanwhile, or if the client may no longer call from its address. It returns when
+// the request, or the connection that it was upgraded to, has ended.
 func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, f followed) error {
-	if r.Method == http.MethodConnect {
-		// A WebSocket over HTTP/2 or HTTP/3 is never hijacked, so it could not be ended.
-		return h.refuse(w, r, &refusal{reason: dialect.UpgradeRefused})
-	}
 	ctx, cancel := context.WithCancel(r.Context())
-	l := &liveRequest{shared: h.app.shared, store: h.app.sharedBy, cancel: cancel, tap: f.tap, ignores: !h.follows}
-	if f.identity != nil && h.follows {
-		l.deps = []*dependency{{live: l, identity: f.identity}}
+	l := &liveRequest{handler: h, cancel: cancel, tap: f.tap, limits: f.limits}
+	if h.AllowIPs != nil {
+		l.addr = clientAddr(r)
+	}
+	if f.identity != nil {
+		l.first = dependency{live: l, identity: f.identity}
+		l.ofFirst[0] = &l.first
+		l.deps = l.ofFirst[:]
 	}
 	l.w.ResponseWriter, l.w.live = w, l
 	defer l.end()
-	l.mu.Lock()
-	l.timer = time.AfterFunc(longAfter, l.watch)
-	l.mu.Unlock()
 	var watched http.ResponseWriter = &l.w
-	if len(r.Header["Upgrade"]) > 0 {
+	r = r.WithContext(ctx)
+	switch isConnect := r.Method == http.MethodConnect; {
+	case !isConnect && len(r.Header["Upgrade"]) == 0:
+		l.set().young.add(l)
+	case !l.countSocket(f.identity):
+		return h.refuse(w, r, &refusal{reason: dialect.TooManyConnections})
+	case !h.follows && f.tap == nil && !f.limits.limitsFrames():
+		watched = w // nothing has to be known of its frames
+	case isConnect:
+		connect, err := newConnectWriter(ctx, &l.w, r.Body)
+		if err != nil {
+			return h.refuse(w, r, &refusal{reason: dialect.UpgradeRefused, err: err})
+		}
+		watched, r.Body = connect, connect.body
+		l.watch(ctx)
+	default:
 		watched = &upgradeWriter{liveWriter: &l.w, ctx: ctx}
+		l.watch(ctx)
 	}
-	err := next.ServeHTTP(watched, r.WithContext(ctx))
+	err := next.ServeHTTP(watched, r)
 	cause := l.cutBefore()
 	if cause == 0 || l.w.begun || err == nil && !l.w.withheld {
 		return err
 	}
-	refused := &refusal{reason: dialect.RevokedCredential, err: err}
-	if cause == cutExpired {
-		refused.reason = dialect.ExpiredCredential
-	}
-	return h.refuse(w, r, refused)
+	return h.refuse(w, r, &refusal{reason: cutCauses[cause].refusal, err: err})
 }
 
-// liveWriter is the response to a request that is followed.
-type liveWriter struct {
-	caddyhttp.ResponseWriterWrapper
-	live *liveRequest
-	// begun says that the response has begun.
-	begun bool
-	// withheld says that the request was cut before its response began.
-	withheld bool
-}
-
-// statusClientClosed is what the proxy gives as the status of a request whose context has
-// ended before the upstream has answered, for the log.
-const statusClientClosed = 499
-
-// WriteHeader implements http.ResponseWriter. The client of a request that was cut is
-// there, and gets an answer of its own.
-func (w *liveWriter) WriteHeader(status int) {
-	if status == statusClientClosed && w.live.cutBefore() != 0 {
-		w.withheld = true
-		return
-	}
-	w.begun = w.begun || status >= http.StatusOK
-	w.ResponseWriter.WriteHeader(status)
-}
-
-// Write implements http.ResponseWriter. Nothing follows a status that was withheld.
-func (w *liveWriter) Write(p []byte) (int, error) {
-	if w.withheld {
-		return 0, errCut
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// watch puts the request into the set.
-func (l *liveRequest) watch() {
+// watch puts the request into the set and checks it.
+func (l *liveRequest) watch(ctx context.Context) {
 	for _, d := range l.hold() {
-		l.shared.live.check(context.Background(), d)
+		l.set().check(ctx, d)
 	}
 }
+
+// set returns the set that the request belongs to.
+func (l *liveRequest) set() *liveSet { return l.handler.app.shared.live }
 
 // hold puts the request into the set, unless it has ended, and has it keep the list open.
 // It returns what is to be checked then.
 func (l *liveRequest) hold() []*dependency {
-	shared, err := acquireList(l.store)
+	if !l.handler.follows {
+		return nil
+	}
+	shared, err := acquireList(l.handler.app.sharedBy)
 	if err != nil {
 		l.cut(cutRevoked)
 		return nil
@@ -170,22 +166,23 @@ func (l *liveRequest) holdBy(shared *sharedList) ([]*dependency, bool) {
 	switch {
 	case l.ended || l.held:
 		return nil, false
-	case shared != l.shared:
+	case shared != l.handler.app.shared:
 		// The list that let it through is closed: nobody would tell of a revocation.
 		l.cutLocked(cutRevoked)
 		return nil, false
 	}
 	l.held = true
+	l.handler.allowed.retain()
 	lives.Inc()
 	for _, d := range l.deps {
-		l.shared.live.add(d)
+		l.set().add(d)
 	}
 	return slices.Clone(l.deps), true
 }
 
 // giveBack gives the shared list back.
 func (l *liveRequest) giveBack() {
-	if err := releaseList(l.store); err != nil {
+	if err := releaseList(l.handler.app.sharedBy); err != nil {
 		caddy.Log().Named("token_auth").Error("revocation list not closed", zap.Error(err))
 	}
 }
@@ -214,18 +211,25 @@ func (l *liveRequest) cutLocked(cause cutCause) {
 	}
 	l.cause = cause
 	cuts[cause].Inc()
-	if l.conn != nil {
+	switch {
+	case l.conn != nil:
 		l.conn.Disconnect(l.closing())
-		return
+	case l.upgrading: // the connection is ended as soon as it is there
+	default:
+		l.cancel()
+		l.aborting = time.AfterFunc(abortAfter, l.abort)
 	}
-	l.timer.Stop()
-	l.cancel()
-	l.timer = time.AfterFunc(abortAfter, l.abort)
+}
+
+// addressAllowed reports whether the client of id may call from where the request came
+// from.
+func (l *liveRequest) addressAllowed(id *revocation.Identity) bool {
+	return l.handler.allowed.get().allows(id.Client(), l.addr)
 }
 
 // closing is what a client is told whose connection is cut.
 func (l *liveRequest) closing() websocket.Closing {
-	return websocket.Closing{Code: codeCut, Reason: l.cause.String()}
+	return websocket.Closing{Code: codeCut, Reason: cutCauses[l.cause].closing}
 }
 
 // abort breaks off the connection, or stream, of a response that goes on in spite of its
@@ -246,30 +250,37 @@ func (l *liveRequest) abort() {
 // has upgraded it.
 func (l *liveRequest) end() {
 	l.cancel()
+	l.young.remove(l)
 	l.mu.Lock()
 	l.ended = true
-	l.timer.Stop()
-	held, conn, deps := l.held, l.conn, l.deps
-	l.deps = nil
+	if l.aborting != nil {
+		l.aborting.Stop()
+	}
+	held, conn, deps, counted := l.held, l.conn, l.deps, l.counted
+	l.deps, l.counted = nil, nil
 	l.mu.Unlock()
 	if conn != nil {
 		_ = conn.Close() // what it returns was the proxy's to know
+		limitCounters.note(conn.Err())
 	}
-	if held {
-		for _, d := range deps {
-			l.shared.live.remove(d)
-		}
-		lives.Dec()
-		l.giveBack()
+	l.set().sockets.give(counted)
+	if !held {
+		return
 	}
+	for _, d := range deps {
+		l.set().remove(d)
+	}
+	lives.Dec()
+	l.handler.allowed.close()
+	l.giveBack()
 }
 
 // followsLive reads the option on_revoked.
 func followsLive(option string) (bool, error) {
 	switch option {
-	case "close":
+	case "", "close":
 		return true, nil
-	case "", "ignore":
+	case "ignore":
 		return false, nil
 	default:
 		return false, fmt.Errorf("%q: want close or ignore", option)

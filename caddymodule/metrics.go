@@ -54,23 +54,6 @@ func (d *decisionCounters) refuse(reason dialect.Reason, dryRun bool) {
 	}
 }
 
-// lives counts the connections and long responses that are watched, and cutVec those that
-// were ended.
-var (
-	lives = prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: "caddy", Subsystem: "token_auth", Name: "live",
-		Help: "Connections and long responses that end when their credential is revoked or expires.",
-	})
-	cutVec = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "caddy", Subsystem: "token_auth", Name: "cut_total",
-		Help: "Connections and long responses that were ended because of their credential.",
-	}, []string{"reason"})
-	cuts = map[cutCause]prometheus.Counter{
-		cutRevoked: cutVec.WithLabelValues(cutRevoked.String()),
-		cutExpired: cutVec.WithLabelValues(cutExpired.String()),
-	}
-)
-
 // registerMetrics makes the metrics part of the registry of a configuration, of which
 // each has its own.
 func registerMetrics(ctx caddy.Context) error {
@@ -78,7 +61,7 @@ func registerMetrics(ctx caddy.Context) error {
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisions.vec, lives, cutVec} {
+	for _, c := range []prometheus.Collector{decisions.vec, lives, cutVec, limitCounters.limitedVec, limitCounters.violationsVec} {
 		err := registry.Register(c)
 		if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !twice {
 			return err

@@ -84,7 +84,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.apiKeys != nil {
 		h.sources.apiKey, h.sources.plain = h.apiKeys.source, false
 	}
-	if h.allowed, err = newAllowLists(h.AllowIPs, h.log); err != nil {
+	if h.allowed, err = newAllowLists(h.AllowIPs, h.log, h.app.shared.live.readdress); err != nil {
 		return fieldError("allow_ips", err)
 	}
 	return nil
