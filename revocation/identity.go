@@ -25,9 +25,11 @@ type Identity struct {
 
 const (
 	keyToken = iota
-	keyIssued
 	keySession
 	keyClient
+	// keyIssued comes last: where there is nothing under those before it, it does not
+	// matter what is under this one.
+	keyIssued
 	keyCount
 )
 

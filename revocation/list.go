@@ -172,7 +172,7 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 		return Unknown, fmt.Errorf("wait for a revocation under way: %w", err)
 	}
 	verdict := Live
-	if !l.allAbsent(id.keys[:]) {
+	if !l.allAbsent(id.keys[:keyIssued]) {
 		var err error
 		if verdict, err = l.lookUp(ctx, id); err != nil {
 			return Unknown, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"example.com/caddy-token-auth/bench/internal/workload"
@@ -59,33 +60,39 @@ func (endless) Restore(context.Context, ...revocation.Key) error { return errors
 // Close implements revocation.Store.
 func (endless) Close() error { return nil }
 
-// measureSummary measures a follower's memory, and what it costs to ask it.
+// measureSummary measures a follower's memory, and what it costs to ask it. The lists of all
+// sizes are asked in turns, so that what else the machine does falls upon all of them.
 func measureSummary(ctx context.Context, l *lab) (table, error) {
 	t := table{
-		title: "A follower's summary of the entries, and `Check` of 10,000 identities that take turns, none of them revoked:",
-		head:  []string{"entries", "memory", "a million entries", "`Check`, uncached", "to 1,000 entries"},
+		title: "A follower's summary of the entries, and `Check` of identities none of which is revoked: 10,000 that take turns, their verdicts cached and not, and others that nobody has seen before:",
+		head:  []string{"entries", "memory", "a million entries", "cached", "to 1,000", "uncached", "to 1,000", "first sight", "to 1,000"},
 	}
-	var base float64
-	for _, n := range sizes(l.entries) {
+	all := sizes(l.entries)
+	lists := make([]*revocation.List, len(all))
+	memory := make([]float64, len(all))
+	for i, n := range all {
 		before := heap()
-		list, err := l.openList(ctx, engine{name: "summary", open: func(context.Context) (revocation.Store, error) { return endless{n}, nil }})
+		var err error
+		lists[i], err = l.openList(ctx, engine{name: "summary", open: func(context.Context) (revocation.Store, error) { return endless{n}, nil }})
 		if err != nil {
 			return t, err
 		}
-		memory := float64(heap()-before) / (1 << 20)
-		cost, err := checkCost(ctx, list)
-		if err != nil {
-			return t, err
-		}
-		if base == 0 {
-			base = cost
-		}
+		memory[i] = float64(heap()-before) / (1 << 20)
+	}
+	costs, err := checkCosts(ctx, lists)
+	if err != nil {
+		return t, err
+	}
+	for i, n := range all {
 		perMillion := "–"
 		if n >= 100_000 {
-			perMillion = fmt.Sprintf("%.1f MiB", memory*1e6/float64(n))
+			perMillion = fmt.Sprintf("%.1f MiB", memory[i]*1e6/float64(n))
 		}
-		t.add(fmt.Sprint(n), fmt.Sprintf("%.1f MiB", memory), perMillion, fmt.Sprintf("%.0f ns", cost), fmt.Sprintf("%.2f ×", cost/base))
-		l.close()
+		row := []string{fmt.Sprint(n), fmt.Sprintf("%.1f MiB", memory[i]), perMillion}
+		for kind := range costs {
+			row = append(row, fmt.Sprintf("%.0f ns", median(costs[kind][i])), fmt.Sprintf("%.2f ×", medianRatio(costs[kind][i], costs[kind][0])))
+		}
+		t.add(row...)
 	}
 	return t, nil
 }
@@ -108,23 +115,76 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// checkCost returns the nanoseconds of a Check that no cached verdict answers, the median
-// of several rounds.
-func checkCost(ctx context.Context, list *revocation.List) (float64, error) {
-	const identities, rounds = 10_000, 21
-	if err := list.SetCacheSize(revocation.MinCacheSize); err != nil {
-		return 0, err
+// The ways in which identities are asked for.
+const (
+	cached = iota
+	uncached
+	firstSight
+	kindCount
+)
+
+// checkCosts returns the nanoseconds of a Check in each round, for each kind and list.
+func checkCosts(ctx context.Context, lists []*revocation.List) (costs [kindCount][][]float64, err error) {
+	const identities, rounds = 10_000, 31
+	for kind := range costs {
+		costs[kind] = make([][]float64, len(lists))
 	}
-	ids := workload.Identities(identities)
-	costs := make([]time.Duration, 0, rounds)
-	for range rounds {
-		begun := time.Now()
-		for _, id := range ids {
-			if verdict, err := list.Check(ctx, id); verdict != revocation.Live {
-				return 0, fmt.Errorf("verdict %v: %w", verdict, err)
+	again := workload.Identities(identities)
+	for round := range rounds {
+		fresh := make([]*revocation.Identity, identities)
+		for i := range fresh {
+			fresh[i] = identity(round*identities + i)
+		}
+		for turn := range lists {
+			i := (turn + round) % len(lists)
+			for kind := range costs {
+				ids, size := again, revocation.DefaultCacheSize
+				switch kind {
+				case uncached:
+					size = revocation.MinCacheSize
+				case firstSight:
+					ids = fresh
+				}
+				if err := lists[i].SetCacheSize(size); err != nil {
+					return costs, err
+				}
+				if kind == cached {
+					if _, err := checkAll(ctx, lists[i], ids); err != nil {
+						return costs, err
+					}
+				}
+				took, err := checkAll(ctx, lists[i], ids)
+				if err != nil {
+					return costs, err
+				}
+				costs[kind][i] = append(costs[kind][i], took)
 			}
 		}
-		costs = append(costs, time.Since(begun))
 	}
-	return float64(quantile(costs, 0.5)) / identities, nil
+	return costs, nil
+}
+
+// checkAll returns the nanoseconds of a Check.
+func checkAll(ctx context.Context, list *revocation.List, ids []*revocation.Identity) (float64, error) {
+	begun := time.Now()
+	for _, id := range ids {
+		if verdict, err := list.Check(ctx, id); verdict != revocation.Live {
+			return 0, fmt.Errorf("verdict %v: %w", verdict, err)
+		}
+	}
+	return float64(time.Since(begun)) / float64(len(ids)), nil
+}
+
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	return sorted[len(sorted)/2]
+}
+
+// medianRatio returns the median of the ratios in the same round.
+func medianRatio(of, to []float64) float64 {
+	ratios := make([]float64, len(of))
+	for i := range of {
+		ratios[i] = of[i] / to[i]
+	}
+	return median(ratios)
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"sync/atomic"
 )
@@ -20,11 +21,21 @@ type Index struct {
 	shards [1 << shardBits]shard
 }
 
-// shard is one independent part of an Index, padded to a cache line.
+// shard is one independent part of an Index, padded to two cache lines.
 type shard struct {
 	mu    sync.RWMutex // guards table
 	table table
-	_     [64 - (24+32)%64]byte
+	// filter is that of the table, for those who do not hold mu.
+	filter atomic.Pointer[filter]
+	_      [128 - (24 + 48 + 8)]byte
+}
+
+// unlock ends a change of the table.
+func (s *shard) unlock() {
+	if f := s.table.filter; f != s.filter.Load() {
+		s.filter.Store(f)
+	}
+	s.mu.Unlock()
 }
 
 // New returns an empty Index with a random seed.
@@ -44,6 +55,22 @@ func (x *Index) locate(key Key) (*shard, uint64) {
 	return &x.shards[h>>(64-shardBits)], h
 }
 
+// Reserve makes room for n entries in all, so that adding them moves nothing around.
+func (x *Index) Reserve(n int) {
+	// Some shards get more than others, by a few times the square root of the mean.
+	each := float64(n) / float64(len(x.shards))
+	each += 3 * math.Sqrt(each)
+	homes := int(each*100/maxLoadPercent) + 1
+	for i := range x.shards {
+		s := &x.shards[i]
+		s.mu.Lock()
+		if homes > max(minHomes, int(s.table.homes)) {
+			s.table.resize(homes)
+		}
+		s.unlock()
+	}
+}
+
 // Add records that key has an entry that expires at expiry, in Unix seconds, not 0.
 // Adding the same pair twice takes two calls of Remove to undo.
 func (x *Index) Add(key Key, expiry uint32) {
@@ -53,7 +80,7 @@ func (x *Index) Add(key Key, expiry uint32) {
 	s, h := x.locate(key)
 	s.mu.Lock()
 	s.table.insert(h, expiry)
-	s.mu.Unlock()
+	s.unlock()
 	x.count.Add(1)
 }
 
@@ -66,7 +93,7 @@ func (x *Index) Ensure(key Key, expiry uint32) {
 	}
 	s, h := x.locate(key)
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	defer s.unlock()
 	if s.table.latest(h) >= expiry {
 		return
 	}
@@ -82,7 +109,7 @@ func (x *Index) Purge(until uint32) int {
 		s := &x.shards[i]
 		s.mu.Lock()
 		n := s.table.purge(until)
-		s.mu.Unlock()
+		s.unlock()
 		x.count.Add(-int64(n))
 		removed += n
 	}
@@ -94,7 +121,7 @@ func (x *Index) Remove(key Key, expiry uint32) bool {
 	s, h := x.locate(key)
 	s.mu.Lock()
 	removed := s.table.remove(h, expiry)
-	s.mu.Unlock()
+	s.unlock()
 	if removed {
 		x.count.Add(-1)
 	}
@@ -102,9 +129,16 @@ func (x *Index) Remove(key Key, expiry uint32) bool {
 }
 
 // MayContain reports whether there may be an entry under key. False is exact as of
-// some moment during the call.
+// some moment during the call: the filter that is loaded has, by then, every entry of
+// the shard, and one that it lacks later is added to another one.
 func (x *Index) MayContain(key Key) bool {
 	s, h := x.locate(key)
+	return s.filter.Load().mayContain(h) && x.find(h)
+}
+
+// find reports whether there is an entry with hash h.
+func (x *Index) find(h uint64) bool {
+	s := &x.shards[h>>(64-shardBits)]
 	s.mu.RLock()
 	_, found := s.table.find(h)
 	s.mu.RUnlock()

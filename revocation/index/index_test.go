@@ -57,7 +57,11 @@ func check(t *testing.T, x *Index, m model, exact bool) {
 		}
 	}
 	for i := range x.shards {
-		checkTable(t, &x.shards[i].table)
+		s := &x.shards[i]
+		checkTable(t, &s.table)
+		if s.filter.Load() != s.table.filter {
+			t.Fatalf("shard %d has another filter than its table", i)
+		}
 	}
 }
 
@@ -74,6 +78,9 @@ func checkTable(t *testing.T, tab *table) {
 			t.Fatalf("slot %d is out of order", i)
 		}
 		last = s.hash()
+		if !tab.filter.mayContain(last) {
+			t.Fatalf("slot %d is not in the filter", i)
+		}
 		home := tab.home(last)
 		if home > i {
 			t.Fatalf("slot %d holds an entry whose home is %d", i, home)
@@ -253,4 +260,54 @@ func TestEnsuredKeysAreThereUntilTheyArePurged(t *testing.T) {
 	if x.Purge(2*n) != 1 || x.Len() != 0 {
 		t.Errorf("%d entries are left", x.Len())
 	}
+}
+
+// Without new filters, the bits of what was removed would add up until none is left unset.
+func TestFilterStaysUsefulWhenEntriesComeAndGo(t *testing.T) {
+	x := New()
+	const live, turnovers = 10_000, 20
+	for n := range uint64(live * turnovers) {
+		x.Add(keyOf(n), 1)
+		if n >= live {
+			x.Remove(keyOf(n-live), 1)
+		}
+	}
+	passed := 0
+	const absent = 20_000
+	for n := range uint64(absent) {
+		s, h := x.locate(keyOf(1<<50 + n))
+		if s.filter.Load().mayContain(h) {
+			passed++
+		}
+	}
+	if share := float64(passed) / absent; share > 0.08 {
+		t.Errorf("the filter lets %.1f %% of absent keys pass", 100*share)
+	}
+}
+
+func TestReservedIndexMovesNothing(t *testing.T) {
+	x := New()
+	x.Add(keyOf(0), 1)
+	const n = 50_000
+	x.Reserve(n)
+	var before [1 << shardBits]*filter
+	for i := range x.shards {
+		before[i] = x.shards[i].table.filter
+	}
+	m := model{keyOf(0): {1}}
+	for i := range uint64(n - 1) {
+		x.Add(keyOf(1+i), 1)
+		m.add(keyOf(1+i), 1)
+	}
+	moved := 0
+	for i := range x.shards {
+		if x.shards[i].table.filter != before[i] {
+			moved++
+		}
+	}
+	if moved > len(x.shards)/20 {
+		t.Errorf("%d shards of %d have grown", moved, len(x.shards))
+	}
+	x.Reserve(10) // takes nothing away
+	check(t, x, m, true)
 }

@@ -157,6 +157,8 @@ func (s *Store) load(ctx context.Context, progress func(int)) error {
 	err := guarded(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
 			records := tx.Bucket(bucketRecords)
+			// No more than the file has room for, whatever number stands in it.
+			s.index.Reserve(int(min(records.Sequence(), uint64(tx.Size())/recordFixedSize)))
 			var last recordKey
 			cursor := records.Cursor()
 			for k, v := cursor.First(); k != nil; k, v = cursor.Next() {
