@@ -134,6 +134,16 @@ var retentionKey = KeyOf(ScopeRetention, "", "")
 // Live reports whether the entry still matters at the time now.
 func (e Entry) Live(now time.Time) bool { return now.Before(e.Expires) }
 
+// ExpirySecond returns Expires in Unix seconds, rounded up, as stores keep it: nothing of
+// the entry's life is left then. Validate keeps it between 1 and the largest uint32.
+func (e Entry) ExpirySecond() uint32 {
+	s := e.Expires.Unix()
+	if e.Expires.Nanosecond() > 0 {
+		s++
+	}
+	return uint32(min(max(s, 1), 1<<32-1))
+}
+
 // Merge returns the one entry that stands for both a and b, which have the same
 // Key: the later At, with the ID and Note that came with it, and the later Expires.
 // Of two entries with the same At, the greater ID counts, byte by byte, and with the

@@ -114,16 +114,7 @@ func (f *follower) trusted(now time.Time) bool {
 }
 
 // note records an entry that is being stored, before this is acknowledged.
-func (f *follower) note(e Entry) { f.index.Ensure(e.Key(), expirySecond(e)) }
-
-// expirySecond returns when e expires in Unix seconds, rounded up.
-func expirySecond(e Entry) uint32 {
-	s := e.Expires.Unix()
-	if e.Expires.Nanosecond() > 0 {
-		s++
-	}
-	return uint32(min(max(s, 1), 1<<32-1))
-}
+func (f *follower) note(e Entry) { f.index.Ensure(e.Key(), e.ExpirySecond()) }
 
 // watch follows the feed until ctx ends.
 func (f *follower) watch(ctx context.Context) {

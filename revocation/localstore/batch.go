@@ -125,7 +125,7 @@ func (b *batch) put(records *bbolt.Bucket, e revocation.Entry) (damage, err erro
 	if !e.Live(b.now) || bytes.Equal(record, value) {
 		return nil, nil
 	}
-	after := expirySeconds(e)
+	after := e.ExpirySecond()
 	if before != 0 && before != after {
 		rk := makeRecordKey(before, key)
 		if err := records.Delete(rk[:]); err != nil {

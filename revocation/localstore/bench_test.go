@@ -82,7 +82,7 @@ func benchRaw(writer func(*bbolt.DB) write) func(*testing.B) func(revocation.Ent
 		run := writer(db)
 		return func(e revocation.Entry) error {
 			return run(func(tx *bbolt.Tx) error {
-				rk := makeRecordKey(expirySeconds(e), e.Key())
+				rk := makeRecordKey(e.ExpirySecond(), e.Key())
 				return tx.Bucket(bucketRecords).Put(rk[:], encodeRecord(e))
 			})
 		}

@@ -305,7 +305,7 @@ func TestDamagedRecordIsAnErrorForItsKeyAlone(t *testing.T) {
 	mustRevoke(t, s, tokens(clock, 0, 10)...)
 	bad := token(clock, 3)
 	err := s.db.Update(func(tx *bbolt.Tx) error {
-		rk := makeRecordKey(expirySeconds(bad), bad.Key())
+		rk := makeRecordKey(bad.ExpirySecond(), bad.Key())
 		return tx.Bucket(bucketRecords).Put(rk[:], encodeRecord(token(clock, 4)))
 	})
 	if err != nil {

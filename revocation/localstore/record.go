@@ -49,7 +49,7 @@ func encodeRecord(e revocation.Entry) []byte {
 	}
 	b = append(b, version, byte(e.Scope))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixNano()))
-	b = binary.BigEndian.AppendUint32(b, expirySeconds(e))
+	b = binary.BigEndian.AppendUint32(b, e.ExpirySecond())
 	b = append(b, byte(len(e.Realm)))
 	b = append(b, e.Realm...)
 	b = append(b, byte(len(e.ID)))
@@ -96,14 +96,4 @@ func decodeRecord(b []byte) (revocation.Entry, error) {
 		return revocation.Entry{}, errRecordEntry
 	}
 	return e, nil
-}
-
-// expirySeconds returns when e expires in Unix seconds, rounded up. Validate keeps
-// it between 1 and the largest uint32.
-func expirySeconds(e revocation.Entry) uint32 {
-	s := e.Expires.Unix()
-	if e.Expires.Nanosecond() > 0 {
-		s++
-	}
-	return uint32(s)
 }

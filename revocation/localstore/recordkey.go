@@ -34,7 +34,7 @@ func parseRecordKey(b []byte) (expiry uint32, key revocation.Key, err error) {
 // belongs there.
 func readRecord(expiry uint32, key revocation.Key, value []byte) (revocation.Entry, error) {
 	e, err := decodeRecord(value)
-	if err == nil && (expirySeconds(e) != expiry || e.Key() != key) {
+	if err == nil && (e.ExpirySecond() != expiry || e.Key() != key) {
 		err = errRecordKey
 	}
 	if err != nil {

@@ -51,7 +51,7 @@ func (r record) encode() []byte {
 	b := make([]byte, 0, recordFixedSize+binary.MaxVarintLen64+len(e.Realm)+len(e.ID)+len(e.Note))
 	b = append(b, recordVersion, byte(e.Scope))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixNano()))
-	b = binary.BigEndian.AppendUint32(b, uint32(roundUp(e.Expires).Unix()))
+	b = binary.BigEndian.AppendUint32(b, e.ExpirySecond())
 	b = binary.AppendUvarint(b, r.removal)
 	b = append(b, byte(len(e.Realm)))
 	b = append(b, e.Realm...)
@@ -102,12 +102,4 @@ func cutSized(b []byte) (taken, rest []byte, ok bool) {
 	}
 	end := 1 + int(b[0])
 	return b[1:end], b[end:], true
-}
-
-// roundUp returns t, or the next whole second.
-func roundUp(t time.Time) time.Time {
-	if whole := t.Truncate(time.Second); whole.Before(t) {
-		return whole.Add(time.Second)
-	}
-	return t
 }

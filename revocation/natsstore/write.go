@@ -82,7 +82,7 @@ func (s *Store) store(ctx context.Context, e revocation.Entry) error {
 	next := record{entry: e}
 	var old version
 	for conflict := s.newConflict(); ; {
-		err := s.put(ctx, key, next.encode(), header(headerTTL, s.ttl(next.entry.Expires)), old.sequence)
+		err := s.put(ctx, key, next.encode(), header(headerTTL, s.ttl(next.entry)), old.sequence)
 		if !errors.Is(err, errConflict) {
 			return err
 		}
@@ -121,7 +121,7 @@ func (s *Store) remove(ctx context.Context, key revocation.Key) error {
 	}
 	old := found[0]
 	for conflict := s.newConflict(); old.stored; {
-		h := header(headerTTL, s.ttl(old.entry.Expires))
+		h := header(headerTTL, s.ttl(old.entry))
 		h.Set(headerOperation, operationDelete)
 		err := s.put(ctx, key, nil, h, old.sequence)
 		if !errors.Is(err, errConflict) {
@@ -195,13 +195,13 @@ func (s *Store) publish(ctx context.Context, msg *nats.Msg, opts ...jetstream.Pu
 	return ack.Sequence, nil
 }
 
-// ttl returns for how long the servers are to keep a message that is needed until
-// expires, as the header says it.
-func (s *Store) ttl(expires time.Time) string {
-	if !expires.Before(revocation.Forever) {
+// ttl returns for how long the servers are to keep the message about e, as the header
+// says it.
+func (s *Store) ttl(e revocation.Entry) string {
+	if !e.Expires.Before(revocation.Forever) {
 		return "never"
 	}
-	left := max(0, roundUp(expires).Sub(s.now())) + s.slack
+	left := max(0, time.Unix(int64(e.ExpirySecond()), 0).Sub(s.now())) + s.slack
 	seconds := (left + time.Second - 1) / time.Second
 	return strconv.FormatInt(int64(seconds), 10) + "s"
 }

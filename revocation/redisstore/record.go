@@ -39,21 +39,12 @@ var errDamaged = errors.New("not a record of this version, or damaged")
 func encodeRecord(e revocation.Entry) []byte {
 	b := make([]byte, 0, minRecord+len(e.ID)+len(e.Note)+len(e.Realm)+8)
 	b = append(b, recordVersion)
-	b = binary.BigEndian.AppendUint32(b, uint32(expirySeconds(e.Expires)))
+	b = binary.BigEndian.AppendUint32(b, e.ExpirySecond())
 	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixNano()))
 	b = appendText(b, e.ID)
 	b = appendText(b, e.Note)
 	b = append(b, byte(e.Scope))
 	return append(b, e.Realm...)
-}
-
-// expirySeconds returns the first whole Unix second at which nothing of the entry's
-// life is left. Entry.Validate keeps it within a uint32.
-func expirySeconds(t time.Time) int64 {
-	if t.Nanosecond() > 0 {
-		return t.Unix() + 1
-	}
-	return t.Unix()
 }
 
 func appendText(b []byte, text string) []byte {

@@ -64,7 +64,7 @@ func (s *Store) Revoke(ctx context.Context, entries ...revocation.Entry) error {
 		if !e.Live(now) {
 			continue
 		}
-		key, expires := e.Key(), expirySeconds(e.Expires)
+		key, expires := e.Key(), int64(e.ExpirySecond())
 		b.add(partitionOf(key), s.layout.entry(key), change{
 			kind: kindStored, content: string(encodeRecord(e)), expires: expires, left: expires - now.Unix(),
 		})
