@@ -2,12 +2,14 @@ package natsstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // partitionable is a cluster whose servers talk to one another through proxies.
@@ -110,4 +112,62 @@ func TestCutOffLeaderIsNotBelieved(t *testing.T) {
 		return err == nil && found[0].ID == second.ID
 	})
 	mustHold(t, old, first, second)
+}
+
+// A bucket that others have made usually allows direct reads, which any replica answers
+// with what it has. One that is cut off, or merely behind, says of a revoked token that there
+// is nothing; so it is never asked.
+func TestReplicaThatIsBehindIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	c := startPartitionable(t)
+	opts := Options{URLs: c.urls(), Bucket: newBucket(), Replicas: 3, Timeout: time.Second}
+	first := open(t, opts)
+	info, err := first.bucketInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info.Config.AllowDirect = true
+	if _, err := first.js.UpdateStream(t.Context(), info.Config); err != nil {
+		t.Fatal(err)
+	}
+	behind := (c.leader(opts.Bucket) + 1) % len(c.servers)
+	opts.URLs = []string{c.servers[behind].ClientURL()}
+	s := open(t, opts)
+	opts.URLs = slices.Delete(c.urls(), behind, behind+1)
+	majority := open(t, opts)
+	mustRevoke(t, majority, token(1))
+	direct, err := s.js.Stream(t.Context(), s.layout.stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !direct.CachedInfo().Config.AllowDirect {
+		t.Fatal("the bucket does not allow direct reads")
+	}
+	await(t, "entry by a direct read", func() bool {
+		_, err := direct.GetLastMsgForSubject(shortly(t), s.layout.entry(token(1).Key()))
+		return err == nil
+	})
+
+	c.cutOff(behind)
+	revoked := token(2)
+	await(t, "logout by the majority", func() bool { return majority.Revoke(context.Background(), revoked) == nil })
+	mustHold(t, majority, revoked)
+	// Some of them go to the others, and nobody answers.
+	await(t, "direct read that is behind", func() bool {
+		_, err := direct.GetLastMsgForSubject(shortly(t), s.layout.entry(revoked.Key()))
+		return errors.Is(err, jetstream.ErrMsgNotFound)
+	})
+	for range 3 {
+		found, err := s.Lookup(t.Context(), revoked.Key())
+		if err == nil && found[0].ID != revoked.ID {
+			t.Fatal("a replica that is behind was believed")
+		}
+	}
+	for _, proxy := range c.proxies {
+		proxy.forward()
+	}
+	await(t, "answer of the healed cluster", func() bool {
+		found, err := s.Lookup(t.Context(), revoked.Key())
+		return err == nil && found[0].ID == revoked.ID
+	})
 }
