@@ -37,6 +37,7 @@ test: ## Run go vet and all tests, with the race detector if there is a C compil
 .PHONY: lint
 lint: ## Run golangci-lint; its rules are in .golangci.yml
 	$(GOLANGCI_LINT) run ./...
+	cd deploy/kubernetes/validate && $(GOLANGCI_LINT) run ./...
 
 .PHONY: vuln
 vuln: ## Look for known vulnerabilities in what is called; GOVULNDB=<url> for another database
