@@ -55,8 +55,12 @@ var errNoApp = errors.New("the running configuration has no token_auth")
 // readyTimeout bounds a look at whether the list can answer.
 const readyTimeout = 2 * time.Second
 
-// ready returns nil if the list and the keys are there, and otherwise what is missing.
+// ready returns nil if the list and the keys are there and the process is not about to end,
+// and otherwise what is missing.
 func (a *App) ready(ctx context.Context) error {
+	if caddy.Exiting() {
+		return errEnding
+	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	list := a.shared.list.Load()
@@ -100,12 +104,26 @@ func writeReady(w http.ResponseWriter, err error) error {
 // the admin API alone.
 func (h *Handler) serveReady(w http.ResponseWriter, r *http.Request) error {
 	err := h.app.ready(r.Context())
-	if err != nil {
+	if err != nil || ending(r) {
 		err = errNotReady
 	}
 	return writeReady(w, err)
 }
 
-var errNotReady = errors.New("not ready")
+var (
+	errNotReady = errors.New("not ready")
+	errEnding   = errors.New("the process is about to end")
+)
+
+// ending reports whether the port that a request came to is about to be closed: by a reload,
+// if not by the end of the process.
+func ending(r *http.Request) bool {
+	repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return false
+	}
+	closing, _ := repl.Get("http.shutting_down")
+	return closing == true
+}
 
 var _ caddy.AdminRouter = (*adminAPI)(nil)

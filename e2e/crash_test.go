@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -33,6 +34,8 @@ type history struct {
 	live []pair
 	// open has the pairs whose logout was not acknowledged.
 	open []pair
+	// halves is how many answers had begun and did not end.
+	halves atomic.Int64
 }
 
 func (h *history) add(to *[]pair, p pair) {
@@ -107,6 +110,10 @@ func (s *sidecar) logOutUntil(count int64, end func()) *history {
 		lost := func(what string, err error) bool {
 			if err != nil && !ending.Load() {
 				s.t.Errorf("%s failed while the process was up: %v", what, err)
+			}
+			var l *lostError
+			if errors.As(err, &l) && l.begun {
+				h.halves.Add(1)
 			}
 			return err != nil
 		}

@@ -214,7 +214,7 @@ func substitute(t *testing.T, text string, values map[string]string) string {
 	pairs := make([]string, 0, 2*len(values))
 	for example, value := range values {
 		if !strings.Contains(text, example) {
-			t.Fatalf("docs/recipes.md has no %q where it had:\n%s", example, text)
+			t.Fatalf("there is no %q any more in:\n%s", example, text)
 		}
 		pairs = append(pairs, example, value)
 	}

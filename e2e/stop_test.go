@@ -16,6 +16,10 @@ func TestStopUnderLoad(t *testing.T) {
 	h := s.logOutUntil(200, s.stop)
 	t.Logf("stopped after %d acknowledged logouts, %d were not answered", len(h.loggedOut), len(h.open))
 
+	if n := h.halves.Load(); n != 0 {
+		t.Errorf("%d answers were cut off", n)
+	}
+
 	// A logout that was recorded was answered. The others never reached a handler.
 	told := make(map[string]bool)
 	for _, p := range h.loggedOut {

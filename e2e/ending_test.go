@@ -1,0 +1,172 @@
+package e2e
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+// TestEndIsAnnouncedBeforeThePortIsClosed: load balancers get the time to find out, and
+// whoever still comes is served as before.
+func TestEndIsAnnouncedBeforeThePortIsClosed(t *testing.T) {
+	a := newStreamingAPI(t)
+	p := newPod(t, "local", a.addr(), nil)
+	p.start()
+	kept, good, leaving := p.client(), mint(a.newClient()), mint(a.newClient())
+	defer kept.close()
+	kept.wantLive(t, good)
+	if kept.conn == nil {
+		t.Error("a connection was closed before the end had begun")
+	}
+
+	end := p.delete()
+	p.await("ready", p.container.ReadinessProbe, false)
+	if !p.live() {
+		t.Error("it is not alive any more: Kubernetes would kill it")
+	}
+	if kept.wantLive(t, good); kept.conn != nil {
+		t.Error("a connection was kept that will be closed in a moment")
+	}
+	late := p.client()
+	late.wantLive(t, good)
+	late.logout(t, leaving)
+	late.wantRevoked(t, leaving)
+	s, err := openSocket(t.Context(), p.addr, good.access)
+	if err != nil {
+		t.Fatalf("a WebSocket before the port is closed: %v", err)
+	}
+	defer s.close()
+	if err := s.say("hello"); err != nil {
+		t.Error(err)
+	}
+	if time.Since(end.begun) > podDelay {
+		t.Fatal("this machine is too slow for what has to happen before the port is closed")
+	}
+	if took := end.wait(); took < podDelay {
+		t.Errorf("the port was open for %s only", took)
+	}
+
+	p.start()
+	p.sidecar().check([]pair{leaving}, []pair{good}, nil)
+	p.delete().wait()
+}
+
+// TestStreamsEndWithinTheGracePeriod opens one of each kind. What can finish does.
+func TestStreamsEndWithinTheGracePeriod(t *testing.T) {
+	a := newStreamingAPI(t)
+	p := newPod(t, "local", a.addr(), nil)
+	p.start()
+	good := mint(a.newClient())
+	s, err := openSocket(t.Context(), p.addr, good.access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.say("hello"); err != nil {
+		t.Fatal(err)
+	}
+	events, poll := p.open(eventsPath, good.access), p.open(pollPath, good.access)
+	if line, err := events.ReadString('\n'); err != nil || line != "HTTP/1.1 200 OK\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	slow := make(chan answer, 1)
+	go func() {
+		c := p.client()
+		defer c.close()
+		a, err := c.do(http.MethodGet, slowPath, good.access, "")
+		if err != nil {
+			t.Errorf("a request under way: %v", err)
+		}
+		slow <- a
+	}()
+
+	end := p.delete()
+	for p.accepts() { // until the port is closed
+		time.Sleep(10 * time.Millisecond)
+	}
+	if took := time.Since(end.begun); took < podDelay {
+		t.Errorf("the port was closed after %s", took)
+	}
+	if err := s.say("still there"); err != nil {
+		t.Errorf("a WebSocket while others finish: %v", err)
+	}
+	close(a.slow)
+	if got := <-slow; !got.is(http.StatusOK, slowAnswer) {
+		t.Errorf("a request under way: %s", got)
+	}
+	// The stream and the poll do not end by themselves: they are why it takes so long.
+	code, err := s.closing()
+	if err != nil || code != ws.StatusGoingAway {
+		t.Errorf("the WebSocket was closed with %d, %v", code, err)
+	}
+	if took := time.Since(end.begun); took < podDelay+podGrace {
+		t.Errorf("the WebSocket was closed after %s", took)
+	}
+	took := end.wait()
+	rest := readAll(events)
+	if n := strings.Count(rest, "event: tick"); n < int(podDelay/time.Second) {
+		t.Errorf("%d events in %s", n, took)
+	}
+	if got := readAll(poll); got != "" {
+		t.Errorf("the poll was answered with %q", got)
+	}
+	t.Logf("it took %s", took)
+}
+
+// TestWebSocketsDoNotHoldUpTheEnd: they are told to go away as soon as all else is done.
+func TestWebSocketsDoNotHoldUpTheEnd(t *testing.T) {
+	a := newStreamingAPI(t)
+	p := newPod(t, "local", a.addr(), nil)
+	p.start()
+	s, err := openSocket(t.Context(), p.addr, mint(a.newClient()).access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	end := p.delete()
+	if code, err := s.closing(); err != nil || code != ws.StatusGoingAway {
+		t.Errorf("the WebSocket was closed with %d, %v", code, err)
+	}
+	if took := end.wait(); took >= podDelay+podGrace {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// open sends a request and leaves its answer to be read.
+func (p *pod) open(path, token string) *bufio.Reader {
+	p.t.Helper()
+	conn, err := (&net.Dialer{Timeout: exchangeTimeout}).DialContext(p.t.Context(), "tcp", p.addr)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		p.t.Fatal(err)
+	}
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + p.addr + "\r\nAuthorization: Bearer " + token + "\r\n\r\n"
+	if _, err := conn.Write([]byte(request)); err != nil {
+		p.t.Fatal(err)
+	}
+	return bufio.NewReader(conn)
+}
+
+// accepts reports whether the port is open.
+func (p *pod) accepts() bool {
+	conn, err := (&net.Dialer{Timeout: exchangeTimeout}).DialContext(p.t.Context(), "tcp", p.addr)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// readAll returns what comes until the connection is gone, however it ends.
+func readAll(r *bufio.Reader) string {
+	var all strings.Builder
+	_, _ = r.WriteTo(&all) // the end is an error or none: that there is one is what matters
+	return all.String()
+}

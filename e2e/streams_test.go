@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+)
+
+const (
+	socketPath = "/v1/socket" // a WebSocket that sends back what it gets
+	pollPath   = "/v1/poll"   // a long poll: an answer that does not come
+	slowPath   = "/v1/slow"   // an answer that comes once it is asked for
+	eventsPath = "/v1/events" // the example API's own stream
+)
+
+// streamingAPI is the example API with connections that stay open.
+type streamingAPI struct {
+	api
+	// slow is closed to have the answers of slowPath sent.
+	slow    chan struct{}
+	sockets sync.WaitGroup
+}
+
+const slowAnswer = "at last"
+
+func newStreamingAPI(t *testing.T) *streamingAPI {
+	t.Helper()
+	rest, err := apiHandler()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &streamingAPI{slow: make(chan struct{})}
+	a.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case socketPath:
+			a.echo(w, r)
+		case pollPath:
+			<-r.Context().Done()
+		case slowPath:
+			select {
+			case <-a.slow:
+				fmt.Fprint(w, slowAnswer)
+			case <-r.Context().Done():
+			}
+		default:
+			rest.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(func() {
+		a.server.CloseClientConnections()
+		a.server.Close()
+		a.sockets.Wait()
+	})
+	return a
+}
+
+// echo serves a WebSocket.
+func (a *streamingAPI) echo(w http.ResponseWriter, r *http.Request) {
+	conn, _, _, err := ws.UpgradeHTTP(r, w)
+	if err != nil {
+		return // it has answered
+	}
+	a.sockets.Go(func() {
+		defer conn.Close()
+		for {
+			text, kind, err := wsutil.ReadClientData(conn)
+			if err != nil || wsutil.WriteServerMessage(conn, kind, text) != nil {
+				return
+			}
+		}
+	})
+}
+
+// socket is a client's WebSocket.
+type socket struct{ conn net.Conn }
+
+// openSocket opens a WebSocket at addr. An error that is a ws.StatusError has the status of
+// a refusal.
+func openSocket(ctx context.Context, addr, token string) (*socket, error) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
+	defer cancel()
+	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Authorization": {"Bearer " + token}}}
+	conn, early, _, err := dialer.Dial(ctx, "ws://"+addr+socketPath)
+	if err != nil {
+		return nil, err
+	}
+	if early != nil {
+		conn.Close()
+		return nil, errors.New("the upstream speaks first")
+	}
+	return &socket{conn}, nil
+}
+
+// say sends a text and receives it. An error that is a wsutil.ClosedError has the code of
+// the close frame that came in its place; everything else is a failure.
+func (s *socket) say(text string) error {
+	if err := s.conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
+		return err
+	}
+	// What was sent when the other end had closed already makes an error, but what it has
+	// sent before can still be read.
+	writeErr := wsutil.WriteClientText(s.conn, []byte(text))
+	got, err := wsutil.ReadServerText(s.conn)
+	switch {
+	case err != nil:
+		var closed wsutil.ClosedError
+		if errors.As(err, &closed) {
+			return closed
+		}
+		return errors.Join(writeErr, err)
+	case string(got) != text:
+		return fmt.Errorf("got %q for %q", got, text)
+	}
+	return nil
+}
+
+// closing waits for the close frame and returns its code.
+func (s *socket) closing() (ws.StatusCode, error) {
+	if err := s.conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
+		return 0, err
+	}
+	_, err := wsutil.ReadServerText(s.conn)
+	var closed wsutil.ClosedError
+	if !errors.As(err, &closed) {
+		return 0, fmt.Errorf("no close frame: %w", err)
+	}
+	return closed.Code, nil
+}
+
+func (s *socket) close() { s.conn.Close() }
