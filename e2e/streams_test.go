@@ -100,27 +100,46 @@ func openSocket(ctx context.Context, addr, token string) (*socket, error) {
 	return &socket{conn}, nil
 }
 
-// say sends a text and receives it. An error that is a wsutil.ClosedError has the code of
-// the close frame that came in its place; everything else is a failure.
+// closedError is the code of a close frame.
+type closedError ws.StatusCode
+
+func (e closedError) Error() string { return fmt.Sprintf("closed with %d", int(e)) }
+
+// say sends a text and receives it. A closedError came in its place; every other error is a
+// failure.
 func (s *socket) say(text string) error {
 	if err := s.conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return err
 	}
-	// What was sent when the other end had closed already makes an error, but what it has
-	// sent before can still be read.
+	// What is sent when the other end has closed already makes an error, but what it had
+	// sent before that can still be read.
 	writeErr := wsutil.WriteClientText(s.conn, []byte(text))
-	got, err := wsutil.ReadServerText(s.conn)
+	got, err := s.read()
+	var closed closedError
 	switch {
+	case errors.As(err, &closed):
+		return closed
 	case err != nil:
-		var closed wsutil.ClosedError
-		if errors.As(err, &closed) {
-			return closed
-		}
 		return errors.Join(writeErr, err)
-	case string(got) != text:
+	case got != text:
 		return fmt.Errorf("got %q for %q", got, text)
 	}
 	return nil
+}
+
+// read receives a text. A close frame is not answered: the other end does not wait for that.
+func (s *socket) read() (string, error) {
+	frame, err := ws.ReadFrame(s.conn)
+	switch {
+	case err != nil:
+		return "", err
+	case frame.Header.OpCode == ws.OpClose:
+		code, _ := ws.ParseCloseFrameData(frame.Payload)
+		return "", closedError(code)
+	case frame.Header.OpCode != ws.OpText:
+		return "", fmt.Errorf("got a frame of type %d", frame.Header.OpCode)
+	}
+	return string(frame.Payload), nil
 }
 
 // closing waits for the close frame and returns its code.
@@ -128,12 +147,12 @@ func (s *socket) closing() (ws.StatusCode, error) {
 	if err := s.conn.SetDeadline(time.Now().Add(exchangeTimeout)); err != nil {
 		return 0, err
 	}
-	_, err := wsutil.ReadServerText(s.conn)
-	var closed wsutil.ClosedError
+	_, err := s.read()
+	var closed closedError
 	if !errors.As(err, &closed) {
 		return 0, fmt.Errorf("no close frame: %w", err)
 	}
-	return closed.Code, nil
+	return ws.StatusCode(closed), nil
 }
 
 func (s *socket) close() { s.conn.Close() }
