@@ -85,8 +85,8 @@ func TestCutoffCoversWhatWasKnownBefore(t *testing.T) {
 	}
 	check(t, list, other, revocation.RevokedClient)
 	check(t, list, learn(t, list, revocation.Issuance{Token: "next", Session: "s3", Client: "alice"}), revocation.Live)
-	if _, err := list.RevokeNamed(t.Context(), revocation.ScopeToken, "api", "a"); err == nil {
-		t.Error("a token revoked by its name")
+	if _, err := list.RevokeNamed(t.Context(), revocation.ScopeKnown, "api", "a"); err == nil {
+		t.Error("what is no scope of revocations was revoked by its name")
 	}
 }
 

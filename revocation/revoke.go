@@ -54,11 +54,15 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	return entry, nil
 }
 
-// RevokeNamed revokes the session or client with the given identifier, as Revoke does
-// where a token names it.
+// RevokeNamed revokes the token, session or client with the given identifier, as Revoke
+// does where a token names it. Of a token that is known by its identifier alone nobody can
+// tell when it expires: its entry is kept for as long as any token may live.
 func (l *List) RevokeNamed(ctx context.Context, scope Scope, realm, name string) (Entry, error) {
 	id := &Identity{realm: CanonicalID(realm)}
 	switch scope {
+	case ScopeToken:
+		id.token = CanonicalID(name)
+		id.keys[keyToken] = KeyOf(scope, id.realm, id.token)
 	case ScopeSession:
 		id.session = CanonicalID(name)
 		id.keys[keySession] = KeyOf(scope, id.realm, id.session)
@@ -66,7 +70,7 @@ func (l *List) RevokeNamed(ctx context.Context, scope Scope, realm, name string)
 		id.client = CanonicalID(name)
 		id.keys[keyClient] = KeyOf(scope, id.realm, id.client)
 	default:
-		return Entry{}, fmt.Errorf("revoke by name: want a session or a client, not a %s", scope)
+		return Entry{}, fmt.Errorf("revoke by name: want a token, a session or a client, not a %s", scope)
 	}
 	return l.Revoke(ctx, id, scope)
 }
