@@ -60,6 +60,10 @@ type App struct {
 	allowsUnchecked bool
 	// keys are what the handlers need to be ready.
 	keys []func() error
+	// handlers are those of the configuration that have been provisioned.
+	handlers []*Handler
+	// audit tells of revocations.
+	audit *zap.Logger
 
 	// implicitRealm holds the fingerprints of the keys of each handler that named
 	// neither a realm nor an issuer.
@@ -98,6 +102,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // new configuration has taken its first request.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log = ctx, ctx.Logger()
+	a.audit = a.log.Named("audit")
 	switch {
 	case a.CacheSize != 0 && a.CacheSize < revocation.MinCacheSize:
 		return fmt.Errorf("token_auth: cache_size %d: want at least %d", a.CacheSize, revocation.MinCacheSize)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
@@ -112,18 +111,14 @@ func (h *Handler) logOut(r *http.Request, c *caller, scope revocation.Scope) *re
 	if c.unproven && !h.unproven.allow(clientAddr(r)) {
 		return &refusal{reason: dialect.RateLimited, err: errUnproven}
 	}
-	list := h.app.list(r.Context())
-	if list == nil {
-		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+	scope = scopeFor(c, scope)
+	asked := attempt{
+		cause: causeLogout, from: auditAddr(r), of: c.identity,
+		scope: scope, realm: c.identity.Realm(), id: identifierOf(c.identity, scope),
 	}
-	ctx, cancel := recordContext(r)
-	defer cancel()
-	entry, err := list.Revoke(ctx, c.identity, scopeFor(c, scope))
-	if err != nil {
-		return &refusal{reason: dialect.Unavailable, err: err}
-	}
-	h.logRevocation("logout", entry)
-	return nil
+	return h.app.revoke(r, asked, func(ctx context.Context, list *revocation.List) (revocation.Entry, error) {
+		return list.Revoke(ctx, c.identity, scope)
+	})
 }
 
 // scopeFor narrows or widens the scope of a logout to what there is: of an opaque token
@@ -152,16 +147,4 @@ const recordTimeout = 10 * time.Second
 // the request: who closes the tab right after logging out is logged out.
 func recordContext(r *http.Request) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(r.Context()), recordTimeout)
-}
-
-// logRevocation writes the audit line of a revocation. It holds identifiers, which
-// cannot be presented as credentials.
-func (h *Handler) logRevocation(cause string, entry revocation.Entry) {
-	h.log.Info("revoked",
-		zap.String("cause", cause),
-		zap.Stringer("scope", entry.Scope),
-		zap.String("realm", entry.Realm),
-		zap.String("id", entry.ID),
-		zap.Time("at", entry.At),
-		zap.Time("kept_until", entry.Expires))
 }

@@ -87,6 +87,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.allowed, err = newAllowLists(h.AllowIPs, h.log, h.app.shared.live.readdress); err != nil {
 		return fieldError("allow_ips", err)
 	}
+	h.app.handlers = append(h.app.handlers, h)
 	return nil
 }
 
@@ -229,9 +230,14 @@ func readSecret(text string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	encoded, isBase64 := strings.CutPrefix(resolved, "base64:")
+	return decodeSecret(resolved)
+}
+
+// decodeSecret returns the bytes of a secret as it is written.
+func decodeSecret(text string) ([]byte, error) {
+	encoded, isBase64 := strings.CutPrefix(text, "base64:")
 	if !isBase64 {
-		return []byte(resolved), nil
+		return []byte(text), nil
 	}
 	encoded = strings.TrimRight(strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimSpace(encoded)), "=")
 	secret, err := base64.RawStdEncoding.DecodeString(encoded)

@@ -32,6 +32,9 @@ func (*adminAPI) CaddyModule() caddy.ModuleInfo {
 func (a *adminAPI) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/token_auth/ready", Handler: caddy.AdminHandlerFunc(a.serveReady)},
+		{Pattern: "/token_auth/revoke", Handler: caddy.AdminHandlerFunc(a.serveRevoke)},
+		{Pattern: "/token_auth/list", Handler: caddy.AdminHandlerFunc(a.serveList)},
+		{Pattern: "/token_auth/explain", Handler: caddy.AdminHandlerFunc(a.serveExplain)},
 	}
 }
 

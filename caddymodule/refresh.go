@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
@@ -200,6 +201,6 @@ func (h *Handler) rotate(r *http.Request, list *revocation.List, since revocatio
 	if err != nil {
 		return err
 	}
-	h.logRevocation("rotation", entry)
+	h.log.Debug("refresh token exchanged", zap.String("realm", entry.Realm), zap.String("id", entry.ID), zap.Time("at", entry.At))
 	return nil
 }

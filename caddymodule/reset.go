@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -79,22 +80,18 @@ func (h *Handler) serveReset(w http.ResponseWriter, r *http.Request, next caddyh
 
 // resetClient revokes everything of the client that a reset was about.
 func (h *Handler) resetClient(r *http.Request, c *caller, segment string) *refusal {
-	list := h.app.list(r.Context())
-	if list == nil {
-		return &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
-	}
 	realm, _ := h.onlyRealm()
 	if c.identity != nil {
 		realm = c.identity.Realm()
 	}
-	ctx, cancel := recordContext(r)
-	defer cancel()
 	for _, client := range namesOf(segment) {
-		entry, err := list.RevokeNamed(ctx, revocation.ScopeClient, realm, client)
-		if err != nil {
-			return &refusal{reason: dialect.Unavailable, err: err}
+		asked := attempt{cause: causeReset, from: auditAddr(r), by: c.identity, scope: revocation.ScopeClient, realm: realm, id: client}
+		refused := h.app.revoke(r, asked, func(ctx context.Context, list *revocation.List) (revocation.Entry, error) {
+			return list.RevokeNamed(ctx, revocation.ScopeClient, realm, client)
+		})
+		if refused != nil {
+			return refused
 		}
-		h.logRevocation("reset", entry)
 	}
 	return nil
 }
