@@ -22,19 +22,24 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "token-auth",
-		Usage: "export|import",
-		Short: "Moves the revocation list of token_auth",
+		Usage: "revoke|list|explain|mint|export|import",
+		Short: "Revokes tokens, and shows and moves the revocation list",
 		Long: `
-Moves the revocation list of token_auth from one store to another.
+revoke, list and explain ask a running instance through its admin endpoint.
+mint makes a token with a key that is at hand here, and needs no instance.
 
+export and import move the revocation list from one store to another.
 The store is the one that the configuration names. The embedded store is open
 to one process at a time: stop the sidecar that uses it first. Shared stores
 may be in use.
 
 To move without losing a logout: stop the sidecars, export with the old
-configuration, import with the new one, and start them with the new one.`,
+configuration, import with the new one, and start them with the new one.
+
+Tokens and keys are read from files or the standard input, never from the
+command line, which other users of the machine can see.`,
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(exportCommand(), importCommand())
+			cmd.AddCommand(revokeCommand(), listCommand(), explainCommand(), mintCommand(), exportCommand(), importCommand())
 		},
 	})
 }
