@@ -134,7 +134,7 @@ func TestFirstSightNeedsNoStoreOnceTheListIsLoaded(t *testing.T) {
 		t.Errorf("the store was asked %d times", n)
 	}
 	check(t, f.List, revokedBefore, revocation.RevokedToken)
-	if got := f.Status(); !got.Loaded || !got.Trusted || !got.Followed || got.Entries == 0 || !got.AsOf.Equal(f.clock.Now()) {
+	if got := f.Status(); !got.Connected || !got.Loaded || !got.Trusted || !got.Followed || got.Entries == 0 || !got.AsOf.Equal(f.clock.Now()) {
 		t.Errorf("status %+v", got)
 	}
 }
@@ -231,6 +231,9 @@ func TestBrokenFeedIsResumedWhereItEnded(t *testing.T) {
 	f.watch.sink.Changed(nil, nil, "7")
 	f.watch.end <- errors.New("connection lost")
 	f.await(t, revocation.FeedBroken)
+	if f.Status().Connected {
+		t.Error("a broken feed counts as followed")
+	}
 	e := f.store.elsewhere(t, f.clock, id, revocation.ScopeToken)
 	next := <-f.store.watches
 	if next.from != "7" {

@@ -26,6 +26,8 @@ type follower struct {
 	alive atomic.Pointer[time.Time]
 	// loaded says that the summary lacks nothing that was acknowledged before alive.
 	loaded atomic.Bool
+	// connected says that Watch follows the store.
+	connected atomic.Bool
 
 	// position and the following fields belong to the goroutine that runs Watch.
 	position Position
@@ -122,6 +124,7 @@ func (f *follower) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		f.started = false
 		err := f.feed.Watch(ctx, f.position, sink{f, ctx})
+		f.connected.Store(false)
 		if ctx.Err() != nil {
 			return
 		}
@@ -198,6 +201,7 @@ type sink struct {
 // there is: what it has too much costs a look-up, and nothing else.
 func (s sink) Started(gap bool) {
 	s.started = true
+	s.connected.Store(true)
 	if !gap {
 		s.onEvent(FeedEvent{Kind: FeedFollowed})
 		return

@@ -22,6 +22,10 @@ type Options struct {
 	MaxStaleness time.Duration
 	// OnFeed is told what happens to the feed, from several goroutines. It returns soon.
 	OnFeed func(FeedEvent)
+	// OnStore is told of every call on the store, from several goroutines. It returns soon.
+	OnStore func(StoreCall)
+	// Counters count what the List does; its own ones that nobody reads.
+	Counters *Counters
 	// Now is the clock; time.Now.
 	Now func() time.Time
 }
@@ -30,6 +34,7 @@ type Options struct {
 type List struct {
 	store    Store
 	filter   Filter    // nil where the store has none
+	counter  Counter   // nil where the store has none
 	follower *follower // nil where the store has no feed
 	now      func() time.Time
 	cache    *shardedCache[cachedVerdict]
@@ -40,6 +45,7 @@ type List struct {
 	// own are the times of those that it has recorded, as far as they are remembered.
 	own     *shardedCache[time.Time]
 	pending pending
+	counts  *Counters
 
 	subscribers subscribers
 
@@ -67,6 +73,9 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	if opts.Counters == nil {
+		opts.Counters = new(Counters)
+	}
 	var err error
 	if opts.MaxStaleness, err = maxStaleness(opts.MaxStaleness); err != nil {
 		return nil, err
@@ -83,8 +92,9 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{store: store, now: opts.Now, cache: cache, known: known, own: own}
+	l := &List{store: observed(store, opts.OnStore), now: opts.Now, cache: cache, known: known, own: own, counts: opts.Counters}
 	l.filter, _ = store.(Filter)
+	l.counter, _ = store.(Counter)
 	feed, followed := store.(Feed)
 	if err := l.loadRetention(ctx, opts.MaxTokenLifetime, followed); err != nil {
 		return nil, err
@@ -156,6 +166,7 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	}
 	now := l.now()
 	if !id.undated && r.tooOld(id.issuedAt, now) {
+		l.counts.aged.Add(1)
 		return TooOld, nil
 	}
 	// While the feed is broken for too long, the store alone knows.
@@ -166,13 +177,16 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	// line makes the verdict below outdated, whenever it is put into the cache.
 	numbers := l.seq.numbers(id)
 	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == numbers {
+		l.counts.fromCache(id.cacheKey)
 		return c.verdict, nil
 	}
-	if err := l.pending.settle(ctx, id.keys[:]); err != nil {
-		return Unknown, fmt.Errorf("wait for a revocation under way: %w", err)
+	if err := l.settle(ctx, id); err != nil {
+		return Unknown, err
 	}
 	verdict := Live
-	if !l.allAbsent(id.keys[:keyIssued]) {
+	if l.allAbsent(id.keys[:keyIssued]) {
+		l.counts.absent.Add(1)
+	} else {
 		var err error
 		if verdict, err = l.lookUp(ctx, id); err != nil {
 			return Unknown, err
@@ -193,6 +207,7 @@ func (l *List) CheckStore(ctx context.Context, id *Identity) (Verdict, error) {
 		return Unknown, ErrClosed
 	}
 	if !id.undated && r.tooOld(id.issuedAt, l.now()) {
+		l.counts.aged.Add(1)
 		return TooOld, nil
 	}
 	return l.askStore(ctx, id)
@@ -200,21 +215,32 @@ func (l *List) CheckStore(ctx context.Context, id *Identity) (Verdict, error) {
 
 // askStore looks up what has been stored, and what is about to be.
 func (l *List) askStore(ctx context.Context, id *Identity) (Verdict, error) {
-	if err := l.pending.settle(ctx, id.keys[:]); err != nil {
-		return Unknown, fmt.Errorf("wait for a revocation under way: %w", err)
+	if err := l.settle(ctx, id); err != nil {
+		return Unknown, err
 	}
 	return l.lookUp(ctx, id)
+}
+
+// settle waits for the revocations under way that may be about id.
+func (l *List) settle(ctx context.Context, id *Identity) error {
+	if err := l.pending.settle(ctx, id.keys[:]); err != nil {
+		l.counts.failed.Add(1)
+		return fmt.Errorf("wait for a revocation under way: %w", err)
+	}
+	return nil
 }
 
 // lookUp asks the store.
 func (l *List) lookUp(ctx context.Context, id *Identity) (Verdict, error) {
 	found, err := l.store.Lookup(ctx, id.keys[:]...)
+	if err == nil && len(found) != len(id.keys) {
+		err = fmt.Errorf("store returned %d entries for %d keys", len(found), len(id.keys))
+	}
 	if err != nil {
+		l.counts.failed.Add(1)
 		return Unknown, fmt.Errorf("look up revocations: %w", err)
 	}
-	if len(found) != len(id.keys) {
-		return Unknown, fmt.Errorf("look up revocations: store returned %d entries for %d keys", len(found), len(id.keys))
-	}
+	l.counts.stored.Add(1)
 	return verdictOf(id, found), nil
 }
 

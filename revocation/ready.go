@@ -34,6 +34,8 @@ type Status struct {
 	Entries int
 	// Followed says that the list has a feed. The fields below are about it.
 	Followed bool
+	// Connected says that the feed is being followed.
+	Connected bool
 	// Loaded says that all entries have been read.
 	Loaded bool
 	// Trusted says that answers are given without asking the store.
@@ -48,11 +50,12 @@ func (l *List) Status() Status {
 		return Status{}
 	}
 	var s Status
-	if counter, ok := l.store.(Counter); ok {
-		s.Entries = counter.Len()
+	if l.counter != nil {
+		s.Entries = l.counter.Len()
 	}
 	if f := l.follower; f != nil {
 		s.Entries, s.Followed, s.Loaded, s.Trusted = f.index.Len(), true, f.loaded.Load(), f.trusted(l.now())
+		s.Connected = f.connected.Load()
 		if asOf := f.alive.Load(); asOf != nil {
 			s.AsOf = *asOf
 		}

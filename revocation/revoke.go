@@ -12,7 +12,8 @@ import (
 //
 // The cut-off of a session or client is the current time, or the identity's own
 // issued-at if the issuer's clock is ahead, and always later than the one before.
-func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, error) {
+func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (_ Entry, err error) {
+	defer func() { l.counts.revoked(scope, err) }()
 	r := l.retention.Load()
 	if r == nil {
 		return Entry{}, ErrClosed
@@ -39,14 +40,13 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (Entry, er
 	if scope == ScopeToken {
 		entry.Expires = r.tokenExpiry(id, now)
 	} else {
-		var err error
 		if entry.At, err = l.nextCutoff(ctx, entry, id); err != nil {
 			return Entry{}, err
 		}
 		entry.Expires = r.cutoffExpiry(entry.At)
 		l.own.add(key, entry.At)
 	}
-	err := l.write(ctx, entry)
+	err = l.write(ctx, entry)
 	l.announced.touch(key)
 	if err != nil {
 		return Entry{}, fmt.Errorf("revoke %s: %w", scope, err)

@@ -176,3 +176,20 @@ func TestVerifyIsSafeForConcurrentUse(t *testing.T) {
 	}
 	group.Wait()
 }
+
+func TestUsesOfTheCacheAreCountedAcrossVerifiers(t *testing.T) {
+	uses := new(CacheUses)
+	for range 2 {
+		v := verifier(t, Config{CacheUses: uses})
+		genuine := hs256(good(""))
+		must(v.Verify(t.Context(), genuine))
+		must(v.Verify(t.Context(), genuine))
+		must(v.Verify(t.Context(), genuine))
+		if _, err := v.Verify(t.Context(), "x"); err == nil {
+			t.Error("accepted")
+		}
+	}
+	if hits, misses := uses.Counts(); hits != 4 || misses != 4 {
+		t.Errorf("%d hits and %d misses, want 4 and 4", hits, misses)
+	}
+}

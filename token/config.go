@@ -71,6 +71,8 @@ type Config struct {
 	// negative value turns the cache off. A token takes its length and about 550 bytes
 	// more, so that CacheSize × MaxLength bounds the memory that large tokens can take.
 	CacheSize int
+	// CacheUses count the uses of the cache. Default: some of its own, which nobody reads.
+	CacheUses *CacheUses
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }

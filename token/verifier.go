@@ -34,7 +34,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := newCache(c.CacheSize)
+	tokens, err := newCache(c.CacheSize, c.CacheUses)
 	if err != nil {
 		return nil, err
 	}
@@ -91,16 +91,16 @@ func (v *Verifier) genuine(ctx context.Context, raw string) (*Token, error) {
 		return nil, ErrTooLarge
 	}
 	t, ok := v.cache.get(raw)
-	if !ok || t.key.ended.Load() {
-		var err error
-		if t, err = v.verify(ctx, raw); err != nil {
-			if ok {
-				v.cache.remove(raw)
-			}
-			return nil, err
-		}
+	if ok && !t.key.ended.Load() {
+		v.cache.hit(raw)
+		return t, nil
 	}
-	return t, nil
+	v.cache.miss()
+	t, err := v.verify(ctx, raw)
+	if err != nil && ok {
+		v.cache.remove(raw)
+	}
+	return t, err
 }
 
 // verify checks everything but the times, which Verify checks again and again, and
