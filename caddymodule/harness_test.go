@@ -39,6 +39,7 @@ type site struct {
 	store    string // the option store; the local one if empty
 	admin    string // the address of the admin API; none if empty
 	proxy    string // within reverse_proxy
+	tls      string // the certificate and key of a site with HTTPS; none if empty
 	client   *http.Client
 }
 
@@ -112,6 +113,10 @@ func (s *site) caddyfile() string {
 	if admin == "" {
 		admin = "off"
 	}
+	scheme, tls := "http", ""
+	if s.tls != "" {
+		scheme, tls = "https", "tls "+s.tls
+	}
 	return fmt.Sprintf(`{
 		admin %s
 		persist_config off
@@ -128,7 +133,8 @@ func (s *site) caddyfile() string {
 			%s
 		}
 	}
-	http://%s {
+	%s://%s {
+		%s
 		token_auth {
 			%s
 		}
@@ -137,7 +143,7 @@ func (s *site) caddyfile() string {
 		reverse_proxy %s {
 			%s
 		}
-	}`, admin, store, s.global, s.addr, s.options, s.upstream.Listener.Addr(), s.proxy)
+	}`, admin, store, s.global, scheme, s.addr, tls, s.options, s.upstream.Listener.Addr(), s.proxy)
 }
 
 // load puts the present configuration in force, as a reload if one is running.
@@ -192,7 +198,7 @@ func (s *site) try(method, path, body string, header ...string) (answer, error) 
 	if body != "" {
 		reader = strings.NewReader(body)
 	}
-	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+s.addr+path, reader)
+	r, err := http.NewRequestWithContext(context.Background(), method, s.url(path), reader)
 	if err != nil {
 		return answer{}, err
 	}
@@ -214,6 +220,13 @@ func (s *site) try(method, path, body string, header ...string) (answer, error) 
 	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
 	return answer{resp.StatusCode, resp.Header, string(content)}, err
+}
+
+func (s *site) url(path string) string {
+	if s.tls != "" {
+		return "https://" + s.addr + path
+	}
+	return "http://" + s.addr + path
 }
 
 func bearer(raw string) string { return "Authorization: Bearer " + raw }

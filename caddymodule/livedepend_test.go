@@ -34,11 +34,7 @@ func openSocket(t *testing.T, h *Handler, f followed) (*liveRequest, net.Conn) {
 		return websocket.Options{}
 	}
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		accept := sha1.Sum([]byte(r.Header.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // RFC 6455 §4.2.2
-		w.Header().Set("Sec-Websocket-Accept", base64.StdEncoding.EncodeToString(accept[:]))
-		w.Header().Set("Connection", "Upgrade")
-		w.Header().Set("Upgrade", "websocket")
-		w.WriteHeader(http.StatusSwitchingProtocols)
+		switchProtocols(w, r)
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return err
@@ -63,6 +59,12 @@ func openSocket(t *testing.T, h *Handler, f followed) (*liveRequest, net.Conn) {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	return <-opened, conn
+}
+
+// accept is the answer to the key of a handshake (RFC 6455 §4.2.2).
+func accept(r *http.Request) string {
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-Websocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as it says
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // wantClose waits for a close frame, answers it, and waits for the end.
@@ -94,8 +96,11 @@ func wantOpen(t *testing.T, l *liveRequest) {
 	}
 }
 
+var testBegan = time.Now()
+
+// tokenOf returns an identity that is always the same.
 func tokenOf(client string, n int) *revocation.Identity {
-	return revocation.NewIdentity("api", fmt.Sprintf("token %d of %s", n, client), "", client, time.Now().Add(-time.Minute), time.Now().Add(time.Hour))
+	return revocation.NewIdentity("api", fmt.Sprintf("token %d of %s", n, client), "", client, testBegan.Add(-time.Minute), testBegan.Add(time.Hour))
 }
 
 func revoke(t *testing.T, list *revocation.List, id *revocation.Identity, scope revocation.Scope) {

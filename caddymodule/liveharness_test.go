@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +37,10 @@ func newLiveAPI(t *testing.T) *liveAPI {
 	mux.Handle("/", newAPI(t, time.Now))
 	mux.HandleFunc("/ws", api.serveWebSocket)
 	mux.HandleFunc("/events", api.serveEvents)
+	mux.HandleFunc("/plain", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "this is no frame of a server, whatever asked for it")
+	})
+	mux.HandleFunc("/none", http.NotFound)
 	mux.HandleFunc("/poll", func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
 		api.left <- r.URL.Path
@@ -121,8 +125,15 @@ func startLive(t *testing.T, options string) (*site, *liveAPI) {
 // socket is a WebSocket client.
 type socket struct {
 	t    *testing.T
-	conn net.Conn
+	conn stream
 	from io.Reader
+}
+
+// stream is what a socket is about: a connection, or a stream of one.
+type stream interface {
+	io.ReadWriteCloser
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
 }
 
 func (s *site) dial(raw string) (*socket, error) {
@@ -164,6 +175,28 @@ func (k *socket) echoes(f ws.Frame) ws.Frame {
 		k.t.Fatal(err)
 	}
 	return got
+}
+
+// flood sends frames and reads nothing of what comes back, until nothing goes on any more.
+// It returns a channel that is closed when the connection has ended.
+func (k *socket) flood() <-chan struct{} {
+	k.t.Helper()
+	var sent atomic.Int64
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		frame := ws.MaskFrame(ws.NewBinaryFrame(make([]byte, 1<<16)))
+		for ws.WriteFrame(k.conn, frame) == nil {
+			sent.Add(1)
+		}
+	}()
+	for before := int64(0); ; time.Sleep(300 * time.Millisecond) {
+		now := sent.Load()
+		if now > 0 && now == before {
+			return ended
+		}
+		before = now
+	}
 }
 
 func (k *socket) works(text string) {
@@ -228,7 +261,7 @@ func (s *site) logout(raw string) {
 // events opens an event stream and reads its first event.
 func (s *site) events(raw string) (*http.Response, *bufio.Reader) {
 	s.t.Helper()
-	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.addr+"/events", http.NoBody)
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, s.url("/events"), http.NoBody)
 	if err != nil {
 		s.t.Fatal(err)
 	}
