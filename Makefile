@@ -12,6 +12,7 @@ FUZZTIME     ?= 60s
 CRASH_CYCLES ?= 50
 RELOADS      ?= 200
 HISTORY      ?= 5m
+SOAK         ?= 100000
 BENCH        ?= .
 BENCHTIME    ?= 300ms
 E2E          ?= -reps 15 -logout 2s
@@ -20,7 +21,7 @@ E2E          ?= -reps 15 -logout 2s
 
 .PHONY: help
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Run the sidecar in front of the example API, ready to try
@@ -54,6 +55,10 @@ crash: ## Kill the built binary CRASH_CYCLES (50) times and look for lost logout
 .PHONY: reload
 reload: ## Reload the built binary RELOADS (200) times under load and look for failed requests
 	RELOADS=$(RELOADS) go test -count=1 -timeout 30m -run Reload ./e2e
+
+.PHONY: soak-connections
+soak-connections: ## Open and end SOAK (100000) WebSockets and look for what is left of them
+	SOAK_CONNECTIONS=$(SOAK) go test -count=1 -timeout 30m -v -run NothingIsLeftOfMany ./caddymodule
 
 .PHONY: history
 history: ## Kill, cut off and slow down three replicas and their store for HISTORY (5m) each, and check what they answered

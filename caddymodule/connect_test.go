@@ -351,6 +351,9 @@ func testConnect(t *testing.T, s *site, api *liveAPI, connect connector) {
 		if code, _ := ws.ParseCloseFrameData(f.Payload); err != nil || f.Header.OpCode != ws.OpClose || code != ws.StatusGoingAway {
 			t.Errorf("got %+v, %v", f.Header, err)
 		}
+		if err := <-api.ends; err != closeFrameError(ws.StatusGoingAway) { //nolint:errorlint // it is the value
+			t.Errorf("the upstream got %v", err)
+		}
 		_ = k.conn.Close()
 		s.wantNothingLeft()
 	})

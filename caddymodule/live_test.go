@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/gobwas/ws"
 	"github.com/golang-jwt/jwt/v5"
 
@@ -293,5 +294,31 @@ func TestRevocationByAnotherReplicaEndsTheWebSocket(t *testing.T) {
 func TestOptionOnRevokedIsChecked(t *testing.T) {
 	if err := validate(t, "secret "+testSecret+"\non_revoked reset"); err == nil || !strings.Contains(err.Error(), "close or ignore") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A reload and a stop of Caddy are ends in good order, for both sides.
+func TestReloadAndStopCloseWebSocketsOnBothSides(t *testing.T) {
+	s, api := startLive(t, "")
+	for name, end := range map[string]func() error{
+		"reload": func() error {
+			s.options += "\nleeway 20s"
+			return s.load()
+		},
+		"stop": caddy.Stop,
+	} {
+		s.mustLoad()
+		k := s.mustDial(s.login(42).Access)
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		f, err := readFrame(k.from)
+		if code, _ := ws.ParseCloseFrameData(f.Payload); err != nil || f.Header.OpCode != ws.OpClose || code != ws.StatusGoingAway {
+			t.Errorf("%s: the client got %x %d, %v", name, f.Header.OpCode, code, err)
+		}
+		_ = k.conn.Close()
+		if err := <-api.ends; err != closeFrameError(ws.StatusGoingAway) { //nolint:errorlint // it is the value
+			t.Errorf("%s: the upstream got %v", name, err)
+		}
 	}
 }

@@ -77,11 +77,14 @@ func (l *liveRequest) upgraded(ctx context.Context, conn *websocket.Conn) {
 		conn.Disconnect(l.closing())
 	}
 	l.mu.Unlock()
-	// The proxy may be waiting for the upstream when the connection ends.
+	// The proxy may be waiting for the upstream when the connection ends. If it has closed
+	// the connection itself, it may yet have a close frame for the upstream.
 	go func() {
 		select {
 		case <-conn.Done():
-			l.cancel()
+			if conn.Err() != websocket.ErrClosed { //nolint:errorlint // a Close is the cause, and nothing before it
+				l.cancel()
+			}
 		case <-ctx.Done():
 		}
 	}()
