@@ -6,8 +6,9 @@
 // process, and prints tables in Markdown: how long after the acknowledgement of a logout
 // another replica refuses the token, between two lists in one process and between two
 // sidecars over HTTP; how many logouts a second become durable, by a single caller and by
-// many; what a follower's summary of the entries takes in memory, and what it costs to ask;
-// and how long after its start a replica is ready.
+// many; what a login waits for whose tokens are recorded; what a follower's summary of the
+// entries takes in memory, and what it costs to ask; how long after its start a replica is
+// ready; and what is held up while expired entries are removed.
 //
 // Everything is on one machine, over loopback, and takes its time from the others: read the
 // figures as orders of magnitude, and run it while nothing else does.
@@ -32,8 +33,10 @@ type settings struct {
 	logouts  int
 	duration time.Duration
 	callers  int
+	rate     int
 	entries  int
 	ready    int
+	purge    int
 	only     string
 }
 
@@ -45,8 +48,10 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.logouts, "logouts", 200, "logouts whose way to the other replica is timed")
 	flags.DurationVar(&s.duration, "duration", 3*time.Second, "length of each measurement of logouts a second")
 	flags.IntVar(&s.callers, "callers", 64, "how many callers log out at a time, besides one alone")
+	flags.IntVar(&s.rate, "rate", 5_000, "tokens issued a second")
 	flags.IntVar(&s.entries, "entries", 10_000_000, "the largest number of entries whose summary is measured")
 	flags.IntVar(&s.ready, "ready", 1_000_000, "entries in the stores whose replicas' start is timed; 10000000 takes many minutes")
+	flags.IntVar(&s.purge, "purge", 1_000_000, "entries in the local store from which most are purged; 10000000 takes some minutes")
 	flags.StringVar(&s.only, "only", "", "measure this alone: "+strings.Join(names(), ", "))
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -54,7 +59,7 @@ func parse(args []string) (settings, error) {
 	switch {
 	case flags.NArg() > 0:
 		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case s.logouts < 1 || s.callers < 1 || s.entries < 1 || s.ready < 1 || s.duration <= 0:
+	case s.logouts < 1 || s.callers < 1 || s.rate < 1 || s.entries < 1 || s.ready < 1 || s.purge < 10 || s.duration <= 0:
 		return s, errors.New("want numbers above zero")
 	}
 	return s, nil
@@ -68,8 +73,10 @@ var measurements = []struct {
 	{"lists", measureLists},
 	{"sidecars", measureSidecars},
 	{"logouts", measureLogouts},
+	{"issued", measureIssued},
 	{"summary", measureSummary},
 	{"ready", measureReady},
+	{"purge", measurePurge},
 }
 
 func names() []string {

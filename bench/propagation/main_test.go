@@ -12,7 +12,7 @@ func TestEveryMeasurementGivesATable(t *testing.T) {
 			continue // builds Caddy
 		}
 		t.Run(m.name, func(t *testing.T) {
-			l := &lab{dir: t.TempDir(), settings: settings{logouts: 3, duration: 50 * time.Millisecond, callers: 4, entries: 2000, ready: 2000}}
+			l := &lab{dir: t.TempDir(), settings: settings{logouts: 3, duration: 50 * time.Millisecond, callers: 4, rate: 500, entries: 2000, ready: 2000, purge: 2000}}
 			defer l.close()
 			got, err := m.run(t.Context(), l)
 			if err != nil {
