@@ -75,6 +75,26 @@ func BenchmarkAdd(b *testing.B) {
 	}
 }
 
+// BenchmarkPurge reports for how long a shard is locked, on average, while half of its entries
+// are removed.
+func BenchmarkPurge(b *testing.B) {
+	for _, n := range sizes[1:] {
+		b.Run(fmt.Sprintf("entries=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				b.StopTimer()
+				x := New()
+				x.Reserve(n)
+				for i := range n {
+					x.Add(keyOf(uint64(i)), uint32(1+i%2))
+				}
+				b.StartTimer()
+				x.Purge(1)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(1<<shardBits), "ns/shard")
+		})
+	}
+}
+
 // BenchmarkMemory reports bytes per entry, at sizes on both sides of a growth step.
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{100_000, 1_000_000, 1_030_000, 1_060_000} {

@@ -90,15 +90,8 @@ func (t *table) purge(until uint32) int {
 		return 0
 	}
 	// Not emptied in place: a search ends at the first empty slot.
-	kept := t.slots[:0:0]
-	for i := range t.slots {
-		if t.slots[i].expiry > until {
-			kept = append(kept, t.slots[i])
-		}
-	}
-	from := table{slots: kept, used: uint32(len(kept))}
-	from.resize(max(minHomes, len(kept)*growthPercent/maxLoadPercent))
-	*t = from
+	t.used -= uint32(removed)
+	t.move(max(minHomes, int(t.used)*growthPercent/maxLoadPercent), until)
 	return removed
 }
 
@@ -164,14 +157,17 @@ func (t *table) renewFilter() {
 }
 
 // resize moves every entry to a table with at least the given number of homes.
-// Entries are copied in order, each to its home or right after the one before it,
-// so this is one pass over both slices.
-func (t *table) resize(homes int) {
+func (t *table) resize(homes int) { t.move(homes, 0) }
+
+// move is resize without the entries that expire at the given time or before, which used
+// no longer counts. Entries are copied in order, each to its home or right after the one
+// before it, so this is one pass over both slices.
+func (t *table) move(homes int, until uint32) {
 	next := newTable(homes)
 	next.used = t.used
 	end := 0
 	for i := range t.slots {
-		if t.slots[i].expiry == 0 {
+		if t.slots[i].expiry <= until { // or empty
 			continue
 		}
 		end = max(end, next.home(t.slots[i].hash()))
