@@ -14,11 +14,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/revocation/localstore"
-	"example.com/caddy-token-auth/revocation/natsstore"
 	"example.com/caddy-token-auth/revocation/redisstore"
 )
 
@@ -117,39 +114,6 @@ func (l *lab) redis(ctx context.Context, fsync string) (engine, error) {
 
 // storeTimeout is generous: many callers share two cores.
 const storeTimeout = 10 * time.Second
-
-// nats starts a server in this process.
-func (l *lab) nats(_ context.Context, always bool) (engine, error) {
-	dir, err := os.MkdirTemp(l.dir, "nats-")
-	if err != nil {
-		return engine{}, err
-	}
-	s, err := server.NewServer(&server.Options{
-		ServerName: "bench", Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir,
-		SyncAlways: always, NoLog: true, NoSigs: true,
-	})
-	if err != nil {
-		return engine{}, err
-	}
-	s.Start()
-	l.cleanup = append(l.cleanup, func() {
-		s.Shutdown()
-		s.WaitForShutdown()
-	})
-	if !s.ReadyForConnections(startTimeout) {
-		return engine{}, fmt.Errorf("the NATS server is not ready after %s", startTimeout)
-	}
-	name := "nats, 1 server, default sync_interval"
-	if always {
-		name = "nats, 1 server, sync_interval always"
-	}
-	return engine{
-		name: name, option: "store nats " + s.ClientURL(),
-		open: func(ctx context.Context) (revocation.Store, error) {
-			return natsstore.Open(ctx, natsstore.Options{URLs: []string{s.ClientURL()}, Timeout: storeTimeout})
-		},
-	}, nil
-}
 
 // startTimeout bounds every wait for a server.
 const startTimeout = 30 * time.Second

@@ -2,8 +2,8 @@
 //
 //	go run ./bench/propagation
 //
-// It starts a redis-server, if there is one, and a NATS server with JetStream in its own
-// process, and prints tables in Markdown: how long after the acknowledgement of a logout
+// It starts a redis-server, if there is one, and a NATS server with JetStream, each in a
+// process of its own, and prints tables in Markdown: how long after the acknowledgement of a logout
 // another replica refuses the token, between two lists in one process and between two
 // sidecars over HTTP; how many logouts a second become durable, by a single caller and by
 // many; what a login waits for whose tokens are recorded; what a follower's summary of the
