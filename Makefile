@@ -13,6 +13,7 @@ CRASH_CYCLES ?= 50
 RELOADS      ?= 200
 HISTORY      ?= 5m
 SOAK         ?= 100000
+ENGINE       ?= docker
 BENCH        ?= .
 BENCHTIME    ?= 300ms
 E2E          ?= -reps 15 -logout 2s
@@ -78,6 +79,14 @@ bench-check: ## Run the benchmarks in one process that match BENCH (all), each f
 .PHONY: bench-e2e
 bench-e2e: ## Compare the sidecar with plain Caddy, with wrk; E2E='-help' shows the options
 	go run ./bench/e2e $(E2E)
+
+.PHONY: image
+image: ## Build the image caddy-token-auth with ENGINE (docker)
+	$(ENGINE) build -f xcaddy.Dockerfile -t caddy-token-auth .
+
+.PHONY: image-test
+image-test: ## Build the image on stand-ins for its base images and run it, as root on Debian: some minutes
+	deploy/image/test.sh
 
 .PHONY: fmt
 fmt: ## Format Go files and caddyfile.example
