@@ -186,6 +186,7 @@ func (p *place) status(method, path, token string) int {
 		p.t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+token)
+	r.Close = true
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		p.t.Fatal(err)

@@ -54,6 +54,7 @@ func (p *place) login(key, secret string) string {
 		p.t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	r.Close = true
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
 		p.t.Fatal(err)
