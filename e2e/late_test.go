@@ -20,6 +20,7 @@ import (
 // has its keys, which then come in either order. It is alive all the time, and ready
 // once it has both.
 func TestWhatAPodNeedsMayComeLater(t *testing.T) {
+	t.Parallel()
 	for name, storeFirst := range map[string]bool{"store first": true, "keys first": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -178,8 +178,10 @@ func (e *ending) wait() time.Duration {
 	e.p.t.Helper()
 	const slack = 5 * time.Second
 	select {
-	case <-e.hook:
-		// Its result is of no use: it runs beside the process that ends by it.
+	case err := <-e.hook:
+		if err != nil {
+			e.p.t.Errorf("the preStop hook: %v", err)
+		}
 	case <-time.After(podDelay + podGrace + slack):
 		e.p.t.Error("the preStop hook does not return")
 	}
