@@ -14,6 +14,7 @@ import (
 // TestEndIsAnnouncedBeforeThePortIsClosed: load balancers get the time to find out, and
 // whoever still comes is served as before.
 func TestEndIsAnnouncedBeforeThePortIsClosed(t *testing.T) {
+	t.Parallel()
 	a := newStreamingAPI(t)
 	p := newPod(t, "local", a.addr(), nil)
 	p.start()
@@ -58,6 +59,7 @@ func TestEndIsAnnouncedBeforeThePortIsClosed(t *testing.T) {
 
 // TestStreamsEndWithinTheGracePeriod opens one of each kind. What can finish does.
 func TestStreamsEndWithinTheGracePeriod(t *testing.T) {
+	t.Parallel()
 	a := newStreamingAPI(t)
 	p := newPod(t, "local", a.addr(), nil)
 	p.start()
@@ -120,6 +122,7 @@ func TestStreamsEndWithinTheGracePeriod(t *testing.T) {
 
 // TestWebSocketsDoNotHoldUpTheEnd: they are told to go away as soon as all else is done.
 func TestWebSocketsDoNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
 	a := newStreamingAPI(t)
 	p := newPod(t, "local", a.addr(), nil)
 	p.start()
@@ -135,6 +138,48 @@ func TestWebSocketsDoNotHoldUpTheEnd(t *testing.T) {
 	if took := end.wait(); took >= podDelay+podGrace {
 		t.Errorf("it took %s", took)
 	}
+}
+
+// TestReloadAnnouncesThatItClosesAPort: who asks there for readiness hears of it, and nobody
+// else does.
+func TestReloadAnnouncesThatItClosesAPort(t *testing.T) {
+	t.Parallel()
+	s := newSidecar(t, newAPI(t))
+	s.global, s.handler = "shutdown_delay "+podDelay.String(), "ready /ready"
+	leaving := freeAddr(t)
+	stays := s.caddyfile()
+	s.start()
+	both := stays + "http://:" + port(t, leaving) + " {\n\tbind 127.0.0.1\n\ttoken_auth {\n\t\tsecret {env.JWT_SECRET}\n\t\tready /ready\n\t}\n}\n"
+	if status, body, err := s.load(both); err != nil || status != http.StatusOK {
+		t.Fatalf("%d %s, %v", status, body, err)
+	}
+	ready := func(addr string) int {
+		c := &client{addr: addr}
+		defer c.close()
+		return c.must(t, http.MethodGet, "/ready", "", "").status
+	}
+	if got := ready(leaving); got != http.StatusOK {
+		t.Errorf("before the reload: %d", got)
+	}
+	loaded := make(chan error, 1)
+	go func() {
+		_, _, err := s.load(stays) // returns once the port is closed
+		loaded <- err
+	}()
+	begun := time.Now()
+	for ready(leaving) == http.StatusOK {
+		if time.Since(begun) > podDelay {
+			t.Fatal("it is ready for as long as it is there")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if got := ready(s.addr); got != http.StatusOK {
+		t.Errorf("the port that stays: %d", got)
+	}
+	if err := <-loaded; err != nil {
+		t.Error(err)
+	}
+	s.stop()
 }
 
 // open sends a request and leaves its answer to be read.

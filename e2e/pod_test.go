@@ -30,7 +30,7 @@ type pod struct {
 
 // How long the end of a pod takes in these tests: shutdown_delay and grace_period.
 const (
-	podDelay = 3 * time.Second
+	podDelay = 5 * time.Second
 	podGrace = 4 * time.Second
 )
 

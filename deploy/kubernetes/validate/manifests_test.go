@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -82,5 +83,48 @@ func TestNothingIsNotValid(t *testing.T) {
 		if check([]byte(manifests)) == nil {
 			t.Errorf("%q is valid", manifests)
 		}
+	}
+}
+
+// TestDocumentedOverlayIsValid renders what docs/kubernetes.md tells users to write.
+func TestDocumentedOverlayIsValid(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "kubernetes.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, opened := strings.Cut(string(doc), "```yaml\n")
+	block, _, closed := strings.Cut(block, "\n```\n")
+	if !opened || !closed {
+		t.Fatal("there is no such block")
+	}
+	dir := t.TempDir()
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		t.Fatal(err)
+	}
+	base, err := filepath.Abs("../overlays/redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if base, err = filepath.Rel(dir, base); err != nil {
+		t.Fatal(err)
+	}
+	block = strings.Replace(block, "- ../redis\n", "- "+base+"\n", 1)
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(block), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := render(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := check(manifests); err != nil {
+		t.Error(err)
+	}
+	for _, image := range []string{"registry.example.org/caddy-token-auth@sha256:", "registry.example.org/cards@sha256:"} {
+		if !strings.Contains(string(manifests), image) {
+			t.Errorf("%s is not in\n%s", image, manifests)
+		}
+	}
+	if strings.Contains(string(manifests), "replace-me") {
+		t.Error("an image was not replaced")
 	}
 }
