@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -172,6 +173,46 @@ func TestAdminTakesNothingButItsOwnRequests(t *testing.T) {
 	a := o.raw("POST", "explain", "application/json; charset=utf-8", good)
 	if a.status != 200 || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("with a charset: %d %v", a.status, a.header)
+	}
+}
+
+func TestAdminEndsOpenConnections(t *testing.T) {
+	s := prepare(t, newLiveAPI(t), "api octopus_cards\nsecret "+testSecret)
+	s.admin = freeAddr(t)
+	s.mustLoad()
+	o := &operated{t: t, admin: s.admin, client: s.client}
+	for scope, id := range map[string]string{"token": "t1", "session": "s1", "client": "42"} {
+		claims := claimsAt(time.Now().Add(-2 * time.Second))
+		claims["sub"], claims["sid"], claims["jti"] = "other", "other", "other"
+		claims[map[string]string{"token": "jti", "session": "sid", "client": "sub"}[scope]] = id
+		k := s.mustDial(sign(t, claims))
+		o.asked("revoke", map[string]any{"scope": scope, "id": id}, new(revoked))
+		k.wantCut("revoked")
+	}
+	s.wantNothingLeft()
+}
+
+// TestAdminIsNotForOtherOrigins sends what a page of another site could have a browser send.
+func TestAdminIsNotForOtherOrigins(t *testing.T) {
+	o := operate(t, twoSites...)
+	for what, change := range map[string]func(*http.Request){
+		"another origin":    func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") },
+		"no origin at all":  func(r *http.Request) { r.Header.Set("Origin", "null") },
+		"a host of its own": func(r *http.Request) { r.Host = "evil.example:2019" },
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+o.admin+"/token_auth/revoke",
+			strings.NewReader(`{"scope":"client","id":"42","realm":"a"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "application/json")
+		change(r)
+		if a := o.send(r); a.status != 403 && a.status != 400 {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	if entries, _ := o.list(map[string]any{}); len(entries) != 0 {
+		t.Errorf("revoked: %v", entries)
 	}
 }
 

@@ -99,7 +99,7 @@ func (*adminAPI) serveExplain(w http.ResponseWriter, r *http.Request) error {
 		name = textproto.CanonicalMIMEHeaderKey(name)
 		with.Header[name] = append(with.Header[name], value)
 	}
-	_, sites, err := runningApp()
+	_, sites, err := runningApp(w)
 	if err != nil {
 		return err
 	}

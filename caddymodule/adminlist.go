@@ -64,7 +64,7 @@ func (*adminAPI) serveList(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	app, _, err := runningApp()
+	app, _, err := runningApp(w)
 	if err != nil {
 		return err
 	}

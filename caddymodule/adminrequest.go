@@ -80,11 +80,13 @@ func writeAdminAnswer(w http.ResponseWriter, answer any) error {
 	return err
 }
 
+var errStarting = errors.New("no configuration is running yet")
+
 // runningApp returns the app of the running configuration, and its sites.
-func runningApp() (*App, []adminSite, error) {
+func runningApp(w http.ResponseWriter) (*App, []adminSite, error) {
 	active := caddy.ActiveContext()
 	if active.Context == nil {
-		return nil, nil, adminError(http.StatusNotFound, errNoApp)
+		return nil, nil, unavailable(w, errStarting)
 	}
 	module, err := active.AppIfConfigured("token_auth")
 	if err != nil {
@@ -116,7 +118,7 @@ type entryAnswer struct {
 const scopeRotated = "rotated"
 
 func answerOf(e revocation.Entry) entryAnswer {
-	a := entryAnswer{Scope: e.Scope.String(), At: e.At.UTC(), KeptUntil: wholeSecond(e.Expires).UTC()}
+	a := entryAnswer{Scope: e.Scope.String(), At: e.At.UTC(), KeptUntil: keptUntil(e)}
 	if e.Rotated() {
 		a.Scope = scopeRotated
 	}
@@ -131,13 +133,8 @@ func answerOf(e revocation.Entry) entryAnswer {
 	return a
 }
 
-// wholeSecond rounds up, as stores do with the end of an entry.
-func wholeSecond(t time.Time) time.Time {
-	if whole := t.Truncate(time.Second); whole.Before(t) {
-		return whole.Add(time.Second)
-	}
-	return t
-}
+// keptUntil is when stores forget an entry.
+func keptUntil(e revocation.Entry) time.Time { return time.Unix(int64(e.ExpirySecond()), 0).UTC() }
 
 // valid is text for JSON.
 func valid(text string) string {

@@ -70,7 +70,7 @@ func (*adminAPI) serveRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	app, sites, err := runningApp()
+	app, sites, err := runningApp(w)
 	if err != nil {
 		return err
 	}

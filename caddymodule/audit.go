@@ -72,7 +72,7 @@ func (a *App) tell(asked attempt, entry revocation.Entry, err error) {
 		fields = append(fields, zap.String("realm", asked.realm), zap.String("id", asked.id))
 	} else {
 		fields = append(fields, zap.String("realm", entry.Realm), zap.String("id", entry.ID),
-			zap.Time("at", entry.At), zap.Time("kept_until", wholeSecond(entry.Expires)))
+			zap.Time("at", entry.At), zap.Time("kept_until", keptUntil(entry)))
 	}
 	if asked.of != nil {
 		add("token", asked.of.Token())

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 const someList = `{"scope":"client","realm":"a","id":"42","at":"2026-01-15T12:00:00Z","kept_until":"2026-01-22T12:00:00Z"}` + "\n"
@@ -29,7 +28,7 @@ func TestListThatIsCutOffIsAnError(t *testing.T) {
 	if err := printList(strings.NewReader(someList+`{"entries":1,"next":"ab"}`+"\n"), &out, false); err != nil {
 		t.Error(err)
 	}
-	if text := out.String(); !strings.Contains(text, `client   2026-01-15T12:00:00Z  2026-01-22T12:00:00Z  "a"  "42"`) || !strings.Contains(text, "--after ab") {
+	if text := out.String(); !strings.Contains(text, `client   2026-01-15T12:00:00Z  2026-01-22T12:00:00Z  "a"         "42"`) || !strings.Contains(text, "--after ab") {
 		t.Errorf("printed:\n%s", text)
 	}
 }
@@ -68,6 +67,18 @@ func TestErrorsOfTheAdminAPIHaveTheirExitCodes(t *testing.T) {
 	}
 }
 
+func TestExplanationHasTheExitCodeOfTheBestSite(t *testing.T) {
+	refused, unsure, allowed := explanation{Check: "signature"}, explanation{Check: checkUnavailable}, explanation{Allowed: true}
+	for want, sites := range map[int][]explanation{
+		0: {refused, unsure, allowed}, exitNotNow: {refused, unsure}, exitNotAllowed: {refused, refused},
+	} {
+		var failed commandError
+		if err := (&explainAnswer{sites}).outcome(); errors.As(err, &failed) != (want != 0) || failed.code != want {
+			t.Errorf("%v, want the exit code %d", err, want)
+		}
+	}
+}
+
 func TestHeaderFieldsAreReadOnce(t *testing.T) {
 	got, err := parseHeaders([]byte("Authorization: Bearer a.b.c\r\n\nCookie: a=b; c=d\n"))
 	if err != nil || got["Authorization"] != "Bearer a.b.c" || got["Cookie"] != "a=b; c=d" || len(got) != 2 {
@@ -77,13 +88,6 @@ func TestHeaderFieldsAreReadOnce(t *testing.T) {
 		if _, err := parseHeaders([]byte(text)); err == nil || strings.Contains(err.Error(), "secret-token") {
 			t.Errorf("%q: %v", text, err)
 		}
-	}
-}
-
-func TestEndOfAnEntryIsRoundedUp(t *testing.T) {
-	at := time.Date(2026, 1, 15, 12, 0, 0, 1, time.UTC)
-	if got := wholeSecond(at); !got.Equal(at.Truncate(time.Second).Add(time.Second)) || wholeSecond(got) != got {
-		t.Errorf("%s", got)
 	}
 }
 

@@ -29,7 +29,8 @@ The file holds a token, or lines of header fields such as
 input. Addresses (allow_ips) are not judged.
 
 Exit codes: 0 a site would let it through; 1 wrong usage; 4 no instance
-answers; 5 refused; 6 not at present; 7 no site would let it through.`,
+answers; 5 refused; 6 a site cannot tell at present, and no other would let it
+through; 7 no site would let it through.`,
 		runExplain)
 	cmd.Flags().String("token-file", "", "File that holds the token, - for the standard input")
 	cmd.Flags().String("header-file", "", "File that holds header fields, - for the standard input")
@@ -67,10 +68,19 @@ func runExplain(f caddycmd.Flags) error {
 			}
 		}
 	}
-	if !slices.ContainsFunc(answer.Sites, func(e explanation) bool { return e.Allowed }) {
+	return answer.outcome()
+}
+
+// outcome is nil if a site would let the credential through, and otherwise has an exit code.
+func (answer *explainAnswer) outcome() error {
+	switch {
+	case slices.ContainsFunc(answer.Sites, func(e explanation) bool { return e.Allowed }):
+		return nil
+	case slices.ContainsFunc(answer.Sites, func(e explanation) bool { return e.Check == checkUnavailable }):
+		return commandError{exitNotNow, errors.New("no site would let it through, and one cannot tell at present")}
+	default:
 		return commandError{exitNotAllowed, errors.New("no site would let it through")}
 	}
-	return nil
 }
 
 // parseHeaders reads header fields, one a line.
@@ -130,7 +140,7 @@ func (e *explanation) print(to io.Writer) error {
 		}
 	}
 	if e.Verdict != "" {
-		row("verdict", "%s, from %s; stored: %s", e.Verdict, e.From, e.Stored)
+		row("verdict", "%s, from %s; stored: %s", e.Verdict, orDefault(e.From, "nowhere"), e.Stored)
 	}
 	if e.Entry != nil {
 		row("entry", "%s", e.Entry)

@@ -132,5 +132,5 @@ func copyList(from io.Reader, out *bufio.Writer, asJSON bool) (listEnd, error) {
 // printRow writes a row as it comes: a table that is measured first would have to be kept.
 // Errors of out stay until it is flushed.
 func printRow(out *bufio.Writer, scope, at, until, realm, id string) {
-	_, _ = fmt.Fprintf(out, "%-7s  %-20s  %-20s  %s  %s\n", scope, at, until, realm, id)
+	_, _ = fmt.Fprintf(out, "%-7s  %-20s  %-20s  %-10s  %s\n", scope, at, until, realm, id)
 }
