@@ -98,7 +98,7 @@ func (l *List) sourceOf(r *retention, id *Identity) Source {
 	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == l.seq.numbers(id) {
 		return SourceCache
 	}
-	if l.allAbsent(id.keys[:]) {
+	if l.allAbsent(id.keys[:keyIssued]) {
 		return SourceSummary
 	}
 	return SourceStore

@@ -49,29 +49,41 @@ func TestExplanationNamesTheEntryThatATokenSurvivesBy(t *testing.T) {
 	}
 }
 
+// TestExplanationSaysWhereTheAnswerIsFrom counts how often the store is asked: once for the
+// explanation, and once more if that is where Check has its answer.
 func TestExplanationSaysWhereTheAnswerIsFrom(t *testing.T) {
 	c := newClock()
-	store := newFakeStore()
-	list := openList(t, store, c, revocation.Options{})
 	id := c.issue("t", "s", "alice")
-	if e := explain(t, list, id); e.Source != revocation.SourceStore {
-		t.Errorf("first: %s", e.Source)
-	}
-	if e := explain(t, list, id); e.Source != revocation.SourceCache {
-		t.Errorf("again: %s", e.Source)
-	}
-	revoke(t, list, id, revocation.ScopeClient)
-	if e := explain(t, list, id); e.Source != revocation.SourceStore {
-		t.Errorf("after a revocation: %s", e.Source)
-	}
 	aged := revocation.NewIdentity("api", "old", "", "", c.Now().Add(-365*24*time.Hour), time.Time{})
-	if e := explain(t, list, aged); e.Verdict != revocation.TooOld || e.Source != revocation.SourceAge {
-		t.Errorf("aged: %+v", e)
+	want := func(list *revocation.List, store *fakeStore, what string, id *revocation.Identity, source revocation.Source) {
+		t.Helper()
+		before := store.lookupCount()
+		e := explain(t, list, id)
+		lookups := 1
+		if source == revocation.SourceStore {
+			lookups = 2
+		}
+		if got := store.lookupCount() - before; e.Source != source || got != lookups {
+			t.Errorf("%s: from %s, with %d look-ups; want %s", what, e.Source, got, source)
+		}
 	}
-	filtered := openList(t, filteredStore{newFakeStore()}, c, revocation.Options{})
-	if e := explain(t, filtered, id); e.Source != revocation.SourceSummary {
-		t.Errorf("by the filter: %s", e.Source)
+	plain := newFakeStore()
+	list := openList(t, plain, c, revocation.Options{})
+	want(list, plain, "first", id, revocation.SourceStore)
+	want(list, plain, "again", id, revocation.SourceCache)
+	revoke(t, list, id, revocation.ScopeClient)
+	want(list, plain, "after a revocation", id, revocation.SourceStore)
+	want(list, plain, "aged", aged, revocation.SourceAge)
+
+	filtered := newFakeStore()
+	list = openList(t, filteredStore{filtered}, c, revocation.Options{})
+	want(list, filtered, "by the filter", id, revocation.SourceSummary)
+	other := c.issue("other", "s2", "bob")
+	issued := revocation.Entry{Scope: revocation.ScopeIssued, Realm: "api", ID: "other", At: c.Now(), Expires: c.Now().Add(time.Hour)}
+	if err := filtered.Revoke(t.Context(), issued); err != nil {
+		t.Fatal(err)
 	}
+	want(list, filtered, "an issue without a cut-off", other, revocation.SourceSummary)
 }
 
 func TestExplanationWithoutTheStoreHasWhatIsCached(t *testing.T) {
