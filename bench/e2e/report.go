@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"example.com/caddy-token-auth/bench/internal/report"
 )
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
@@ -22,9 +24,9 @@ func (c *comparison) report(to io.Writer) {
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "server\trequests/s\tx plain\tCPU us/request\tx plain\tp50 ms\tp99 ms\tresident MB\tothers")
 	for _, s := range []*contestant{c.plain, c.twin, c.sidecar} {
-		of := func(figure func(sample) float64) float64 { return median(values(s.samples, figure)) }
+		of := func(figure func(sample) float64) float64 { return report.Median(values(s.samples, figure)) }
 		toPlain := func(figure func(sample) float64) string {
-			return spread(ratios(values(s.samples, figure), values(c.plain.samples, figure)))
+			return report.Spread(report.Ratios(values(s.samples, figure), values(c.plain.samples, figure)))
 		}
 		fmt.Fprintf(table, "%s\t%.0f\t%s\t%.2f\t%s\t%.2f\t%.2f\t%.0f\t%.1f %%\n", s.Name,
 			of(rate), toPlain(rate), of(cpu), toPlain(cpu), of(p50), of(p99), of(memory), 100*worst(s.samples))

@@ -7,15 +7,16 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/revocation"
 )
 
 // measureIssued has tokens issued at a fixed rate, as a watched login does, and looks at what
 // a login has to wait for, and at what Check costs meanwhile.
-func measureIssued(ctx context.Context, l *lab) (table, error) {
-	t := table{
-		title: fmt.Sprintf("Tokens recorded as they are issued, %d a second, by %d logins at a time at most. A login waits from when it is due:", l.rate, 4*l.callers),
-		head:  []string{"store", "tokens", "recorded a second", "p50", "p99", "most", "`Check` meanwhile", "and before"},
+func measureIssued(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{
+		Title: fmt.Sprintf("Tokens recorded as they are issued, %d a second, by %d logins at a time at most. A login waits from when it is due:", l.rate, 4*l.callers),
+		Head:  []string{"store", "tokens", "recorded a second", "p50", "p99", "most", "`Check` meanwhile", "and before"},
 	}
 	engines, err := l.start(ctx, l.local,
 		func(ctx context.Context) (engine, error) { return l.redis(ctx, "everysec") },
@@ -39,8 +40,8 @@ func measureIssued(ctx context.Context, l *lab) (table, error) {
 			if err != nil {
 				return t, fmt.Errorf("%s, %s: %w", e.name, kind.name, err)
 			}
-			t.add(e.name, kind.name, fmt.Sprintf("%.0f", got.rate), milliseconds(quantile(got.waits, 0.5)), milliseconds(quantile(got.waits, 0.99)),
-				milliseconds(quantile(got.waits, 1)), fmt.Sprintf("%.0f ns", got.check), fmt.Sprintf("%.0f ns", before))
+			t.Add(e.name, kind.name, fmt.Sprintf("%.0f", got.rate), report.Milliseconds(report.Quantile(got.waits, 0.5)), report.Milliseconds(report.Quantile(got.waits, 0.99)),
+				report.Milliseconds(report.Quantile(got.waits, 1)), fmt.Sprintf("%.0f ns", got.check), fmt.Sprintf("%.0f ns", before))
 		}
 	}
 	return t, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/revocation"
 )
 
@@ -41,8 +42,8 @@ func identity(n int) *revocation.Identity {
 }
 
 // measureLists times the way of a logout from one list to another one in this process.
-func measureLists(ctx context.Context, l *lab) (table, error) {
-	t := table{title: "From the return of `Revoke` on one list to the first refusal by `Check` on another, in one process:", head: delayHead}
+func measureLists(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{Title: "From the return of `Revoke` on one list to the first refusal by `Check` on another, in one process:", Head: report.DelayHead("store")}
 	engines, err := l.shared(ctx)
 	if err != nil {
 		return t, err
@@ -64,7 +65,7 @@ func measureLists(ctx context.Context, l *lab) (table, error) {
 			}
 			delays = append(delays, delay)
 		}
-		t.add(delayRow(e.name, delays)...)
+		t.Add(report.DelayRow(e.name, delays)...)
 	}
 	return t, nil
 }

@@ -7,14 +7,15 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/revocation"
 )
 
 // measureLogouts counts the logouts that become durable in a second.
-func measureLogouts(ctx context.Context, l *lab) (table, error) {
-	t := table{
-		title: "Acknowledged logouts of clients a second, by `Revoke` on one list:",
-		head:  []string{"store", "1 caller", fmt.Sprintf("%d callers", l.callers)},
+func measureLogouts(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{
+		Title: "Acknowledged logouts of clients a second, by `Revoke` on one list:",
+		Head:  []string{"store", "1 caller", fmt.Sprintf("%d callers", l.callers)},
 	}
 	engines, err := l.start(ctx, l.local,
 		func(ctx context.Context) (engine, error) { return l.redis(ctx, "everysec") },
@@ -39,7 +40,7 @@ func measureLogouts(ctx context.Context, l *lab) (table, error) {
 			}
 			row = append(row, fmt.Sprintf("%.0f", rate))
 		}
-		t.add(row...)
+		t.Add(row...)
 	}
 	return t, nil
 }

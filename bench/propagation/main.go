@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"example.com/caddy-token-auth/bench/internal/report"
 )
 
 // settings are the command line.
@@ -68,7 +70,7 @@ func parse(args []string) (settings, error) {
 // measurements are what is printed, in this order.
 var measurements = []struct {
 	name string
-	run  func(context.Context, *lab) (table, error)
+	run  func(context.Context, *lab) (report.Table, error)
 }{
 	{"lists", measureLists},
 	{"sidecars", measureSidecars},
@@ -111,7 +113,7 @@ func runUntilSignal(s settings) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	l := &lab{settings: s, dir: dir}
 	defer l.close()
-	describeMachine(os.Stdout)
+	report.DescribeMachine(os.Stdout)
 	found := false
 	for _, m := range measurements {
 		if s.only != "" && s.only != m.name {
@@ -123,7 +125,7 @@ func runUntilSignal(s settings) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
-		t.print(os.Stdout)
+		t.Print(os.Stdout)
 		l.close() // what one has started does not take time from the next
 	}
 	if !found {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -18,34 +17,15 @@ func TestEveryMeasurementGivesATable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(got.rows) == 0 {
+			if len(got.Rows) == 0 {
 				t.Error("no rows")
 			}
-			for _, row := range got.rows {
-				if len(row) != len(got.head) {
-					t.Errorf("%q: want as many cells as %q", row, got.head)
+			for _, row := range got.Rows {
+				if len(row) != len(got.Head) {
+					t.Errorf("%q: want as many cells as %q", row, got.Head)
 				}
 			}
 		})
-	}
-}
-
-func TestTablesAreMarkdown(t *testing.T) {
-	table := table{title: "Title:", head: []string{"a", "b"}}
-	table.add("1", "2")
-	var b strings.Builder
-	table.print(&b)
-	if want := "\nTitle:\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n"; b.String() != want {
-		t.Errorf("got %q, want %q", b.String(), want)
-	}
-}
-
-func TestQuantileIsOneOfTheValues(t *testing.T) {
-	values := []time.Duration{3, 1, 2}
-	for q, want := range map[float64]time.Duration{0: 1, 0.5: 2, 0.99: 2, 1: 3} {
-		if got := quantile(values, q); got != want {
-			t.Errorf("%v: got %d, want %d", q, got, want)
-		}
 	}
 }
 

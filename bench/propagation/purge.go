@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/bench/internal/workload"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/revocation/localstore"
@@ -16,10 +17,10 @@ import (
 
 // measurePurge lets nine tenths of a local store's entries expire at once, and times the calls
 // on its list before, while they are removed, and afterwards.
-func measurePurge(ctx context.Context, l *lab) (table, error) {
-	t := table{
-		title: fmt.Sprintf("Local store with %d entries, nine tenths of which expire at once: single calls of `Check`, uncached, and of `Revoke`, one caller each:", l.purge),
-		head:  []string{"phase", "took", "entries at its end", "`Check` p50", "p99", "most", "`Revoke` p50", "p99", "most"},
+func measurePurge(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{
+		Title: fmt.Sprintf("Local store with %d entries, nine tenths of which expire at once: single calls of `Check`, uncached, and of `Revoke`, one caller each:", l.purge),
+		Head:  []string{"phase", "took", "entries at its end", "`Check` p50", "p99", "most", "`Revoke` p50", "p99", "most"},
 	}
 	dir, err := os.MkdirTemp(l.dir, "purge-")
 	if err != nil {
@@ -64,10 +65,10 @@ func measurePurge(ctx context.Context, l *lab) (table, error) {
 		row := []string{phase.name, time.Since(begun).Round(10 * time.Millisecond).String(), fmt.Sprint(store.Len())}
 		for _, times := range [][]time.Duration{checks, revocations} {
 			for _, q := range []float64{0.5, 0.99, 1} {
-				row = append(row, quantile(times, q).Round(10*time.Nanosecond).String())
+				row = append(row, report.Quantile(times, q).Round(10*time.Nanosecond).String())
 			}
 		}
-		t.add(row...)
+		t.Add(row...)
 	}
 	return t, nil
 }

@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/bench/internal/workload"
 	"example.com/caddy-token-auth/revocation"
 )
 
 // measureReady times the start of a list on a full store.
-func measureReady(ctx context.Context, l *lab) (table, error) {
-	t := table{
-		title: fmt.Sprintf("From opening the store to a list that is ready, with %d entries:", l.ready),
-		head:  []string{"store", "ready after", "answers without the store after"},
+func measureReady(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{
+		Title: fmt.Sprintf("From opening the store to a list that is ready, with %d entries:", l.ready),
+		Head:  []string{"store", "ready after", "answers without the store after"},
 	}
 	engines, err := l.start(ctx, l.local, func(ctx context.Context) (engine, error) { return l.redis(ctx, "everysec") })
 	if err != nil {
@@ -34,7 +35,7 @@ func measureReady(ctx context.Context, l *lab) (table, error) {
 			return t, fmt.Errorf("%s: %w", e.name, err)
 		}
 		say("ready after %s: %s", ready.Round(time.Millisecond), e.name)
-		t.add(e.name, milliseconds(ready), milliseconds(alone))
+		t.Add(e.name, report.Milliseconds(ready), report.Milliseconds(alone))
 	}
 	return t, nil
 }

@@ -13,12 +13,13 @@ import (
 	"path/filepath"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/bench/internal/workload"
 )
 
 // measureSidecars times the way of a logout from one sidecar to another one, over HTTP.
-func measureSidecars(ctx context.Context, l *lab) (table, error) {
-	t := table{title: "From the 200 to a logout by one sidecar to the first request that another one refuses, over HTTP:", head: delayHead}
+func measureSidecars(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{Title: "From the 200 to a logout by one sidecar to the first request that another one refuses, over HTTP:", Head: report.DelayHead("store")}
 	binary, err := l.binary(ctx)
 	if err != nil {
 		return t, err
@@ -52,7 +53,7 @@ func measureSidecars(ctx context.Context, l *lab) (table, error) {
 			}
 			delays = append(delays, delay)
 		}
-		t.add(delayRow(e.name, delays)...)
+		t.Add(report.DelayRow(e.name, delays)...)
 	}
 	return t, nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/bench/internal/workload"
 	"example.com/caddy-token-auth/revocation"
 )
@@ -62,10 +63,10 @@ func (endless) Close() error { return nil }
 
 // measureSummary measures a follower's memory, and what it costs to ask it. The lists of all
 // sizes are asked in turns, so that what else the machine does falls upon all of them.
-func measureSummary(ctx context.Context, l *lab) (table, error) {
-	t := table{
-		title: "A follower's summary of the entries, and `Check` of identities none of which is revoked: 10,000 that take turns, their verdicts cached and not, and others that nobody has seen before:",
-		head:  []string{"entries", "memory", "a million entries", "cached", "to 1,000", "uncached", "to 1,000", "first sight", "to 1,000"},
+func measureSummary(ctx context.Context, l *lab) (report.Table, error) {
+	t := report.Table{
+		Title: "A follower's summary of the entries, and `Check` of identities none of which is revoked: 10,000 that take turns, their verdicts cached and not, and others that nobody has seen before:",
+		Head:  []string{"entries", "memory", "a million entries", "cached", "to 1,000", "uncached", "to 1,000", "first sight", "to 1,000"},
 	}
 	all := sizes(l.entries)
 	lists := make([]*revocation.List, len(all))
@@ -92,7 +93,7 @@ func measureSummary(ctx context.Context, l *lab) (table, error) {
 		for kind := range costs {
 			row = append(row, fmt.Sprintf("%.0f ns", median(costs[kind][i])), fmt.Sprintf("%.2f ×", medianRatio(costs[kind][i], costs[kind][0])))
 		}
-		t.add(row...)
+		t.Add(row...)
 	}
 	return t, nil
 }

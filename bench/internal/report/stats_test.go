@@ -1,4 +1,4 @@
-package main
+package report
 
 import (
 	"math"
@@ -16,34 +16,34 @@ func TestMedian(t *testing.T) {
 		{[]float64{4, 1, 3, 2}, 2.5},
 	} {
 		given := slices.Clone(c.values)
-		if got := median(c.values); got != c.want {
+		if got := Median(c.values); got != c.want {
 			t.Errorf("median of %v is %v, want %v", c.values, got, c.want)
 		}
 		if !slices.Equal(given, c.values) {
 			t.Errorf("median has changed %v to %v", given, c.values)
 		}
 	}
-	if got := median(nil); !math.IsNaN(got) {
+	if got := Median(nil); !math.IsNaN(got) {
 		t.Errorf("median of nothing is %v", got)
 	}
 }
 
 func TestRatiosAreWithinOneRepetition(t *testing.T) {
-	got := ratios([]float64{10, 30}, []float64{10, 20})
+	got := Ratios([]float64{10, 30}, []float64{10, 20})
 	if !slices.Equal(got, []float64{1, 1.5}) {
 		t.Errorf("ratios are %v", got)
 	}
 	// A repetition that is missing is not made up.
-	if got := ratios([]float64{10, 30}, []float64{10}); len(got) != 1 {
+	if got := Ratios([]float64{10, 30}, []float64{10}); len(got) != 1 {
 		t.Errorf("ratios are %v", got)
 	}
 }
 
 func TestSpread(t *testing.T) {
-	if got, want := spread([]float64{1.5, 1, 0.25}), "1.000 (0.250 to 1.500)"; got != want {
+	if got, want := Spread([]float64{1.5, 1, 0.25}), "1.000 (0.250 to 1.500)"; got != want {
 		t.Errorf("spread is %q, want %q", got, want)
 	}
-	if got := spread(nil); got != "-" {
+	if got := Spread(nil); got != "-" {
 		t.Errorf("spread of nothing is %q", got)
 	}
 }
