@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"bufio"
+	"errors"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,24 +122,36 @@ func TestStreamsEndWithinTheGracePeriod(t *testing.T) {
 	t.Logf("it took %s", took)
 }
 
-// TestWebSocketsDoNotHoldUpTheEnd: they are told to go away as soon as all else is done.
+// TestWebSocketsDoNotHoldUpTheEnd: they are told to go away as soon as all else is done, also
+// in the midst of a talk.
 func TestWebSocketsDoNotHoldUpTheEnd(t *testing.T) {
 	t.Parallel()
 	a := newStreamingAPI(t)
 	p := newPod(t, "local", a.addr(), nil)
 	p.start()
-	s, err := openSocket(t.Context(), p.addr, mint(a.newClient()).access)
-	if err != nil {
-		t.Fatal(err)
+	raw := mint(a.newClient()).access
+	var sockets sync.WaitGroup
+	for range 100 {
+		s, err := openSocket(t.Context(), p.addr, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockets.Go(func() {
+			defer s.close()
+			var err error
+			for err == nil {
+				err = s.say("hello")
+				time.Sleep(time.Millisecond) // so many that they leave others some time
+			}
+			if !errors.Is(err, closedError(ws.StatusGoingAway)) {
+				t.Errorf("a WebSocket ended with %v", err)
+			}
+		})
 	}
-	defer s.close()
-	end := p.delete()
-	if code, err := s.closing(); err != nil || code != ws.StatusGoingAway {
-		t.Errorf("the WebSocket was closed with %d, %v", code, err)
-	}
-	if took := end.wait(); took >= podDelay+podGrace {
+	if took := p.delete().wait(); took >= podDelay+podGrace {
 		t.Errorf("it took %s", took)
 	}
+	sockets.Wait()
 }
 
 // TestReloadAnnouncesThatItClosesAPort: who asks there for readiness hears of it, and nobody

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync"
@@ -29,8 +30,8 @@ type rollout struct {
 	api *streamingAPI
 	lb  *haproxy
 
-	stop                       atomic.Bool
-	answered, logouts, sockets atomic.Int64
+	stop                                  atomic.Bool
+	answered, logouts, sockets, cut, away atomic.Int64
 	// slowest is the longest that a token was accepted after its logout, in nanoseconds.
 	slowest atomic.Int64
 
@@ -71,7 +72,8 @@ func TestRollingRestartFailsNoRequest(t *testing.T) {
 		wg.Go(func() { r.call(source) })
 	}
 	for range rollingSockets {
-		wg.Go(r.talk)
+		source := rand.New(rand.NewPCG(rnd.Uint64(), 0))
+		wg.Go(func() { r.talk(source) })
 	}
 	r.await(500)
 	for i, p := range pods {
@@ -95,10 +97,10 @@ func TestRollingRestartFailsNoRequest(t *testing.T) {
 	}
 	r.stop.Store(true)
 	wg.Wait()
-	t.Logf("%d requests, %d logouts, %d WebSockets were opened; a token was accepted for %s after its logout",
-		r.answered.Load(), r.logouts.Load(), r.sockets.Load(), time.Duration(r.slowest.Load()))
-	if r.sockets.Load() <= rollingSockets {
-		t.Error("no WebSocket was closed: nothing was restarted")
+	t.Logf("%d requests, %d logouts, %d WebSockets were opened, %d told to go away and %d cut by a logout; a token was accepted for %s after its logout",
+		r.answered.Load(), r.logouts.Load(), r.sockets.Load(), r.away.Load(), r.cut.Load(), time.Duration(r.slowest.Load()))
+	if r.away.Load() == 0 || r.cut.Load() == 0 {
+		t.Error("no WebSocket was closed")
 	}
 	all := make([]pair, len(r.revoked))
 	for i, gone := range r.revoked {
@@ -181,27 +183,87 @@ func (r *rollout) try(c *client, gone loggedOut) {
 	}
 }
 
-// talk is what one client does on WebSockets. One that is closed must say that its server is
-// going away, and the next one can be opened at once.
-func (r *rollout) talk() {
-	p := mint(r.api.newClient())
+// talk is what one client after another does on WebSockets. One that is closed must say that
+// its server is going away, and the next one can be opened at once; one whose client logs
+// out must say so.
+func (r *rollout) talk(rnd *rand.Rand) {
+	c := r.lb.client()
+	defer c.close()
 	for !r.stop.Load() && !r.t.Failed() {
-		s, err := openSocket(r.t.Context(), r.lb.addr, p.access)
-		if err != nil {
-			r.t.Errorf("a WebSocket cannot be opened: %v", err)
-			return
-		}
-		r.sockets.Add(1)
-		for !r.stop.Load() && err == nil {
-			if err = s.say("hello"); err == nil {
-				r.answered.Add(1)
-				time.Sleep(10 * time.Millisecond) // the pace of a client that types
+		p := mint(r.api.newClient())
+		for left := 100 + rnd.IntN(900); left > 0 && !r.stop.Load() && !r.t.Failed(); {
+			s, err := openSocket(r.t.Context(), r.lb.addr, p.access)
+			if err != nil {
+				r.t.Errorf("a WebSocket cannot be opened: %v", err)
+				return
+			}
+			r.sockets.Add(1)
+			for ; left > 0 && !r.stop.Load() && err == nil; left-- {
+				err = r.say(s)
+			}
+			if err == nil && left == 0 {
+				err = r.leave(c, s, p)
+			}
+			s.close()
+			switch {
+			case err == nil:
+			case errors.Is(err, closedError(ws.StatusGoingAway)):
+				r.away.Add(1)
+			default:
+				r.t.Errorf("a WebSocket ended with %v", err)
 			}
 		}
-		s.close()
-		if err != nil && !errors.Is(err, closedError(ws.StatusGoingAway)) {
-			r.t.Errorf("a WebSocket ended with %v", err)
+	}
+}
+
+// say has a WebSocket say something, at the pace of a client that types.
+func (r *rollout) say(s *socket) error {
+	if err := s.say("hello"); err != nil {
+		return err
+	}
+	r.answered.Add(1)
+	time.Sleep(10 * time.Millisecond)
+	return nil
+}
+
+// codeRevoked is what a client reads on its WebSocket after its logout.
+const codeRevoked ws.StatusCode = 4001
+
+// leave logs a client out, who then goes on talking and tries to come back.
+func (r *rollout) leave(c *client, s *socket, p pair) error {
+	if a, ok := r.request(c, http.MethodPost, logoutPath, p.access, ""); !ok || !a.is(http.StatusOK, bodyLoggedOut) {
+		return fmt.Errorf("logout of client %d: %s", p.client, a)
+	}
+	r.logouts.Add(1)
+	at := time.Now()
+	for {
+		switch err := s.say("hello"); {
+		case errors.Is(err, closedError(codeRevoked)):
+			r.cut.Add(1)
+			return r.wantNoSocket(p, at)
+		case err != nil:
+			return err // closed because its server goes away
+		case time.Since(at) > known:
+			return fmt.Errorf("client %d talks %s after its logout", p.client, time.Since(at))
 		}
+	}
+}
+
+// wantNoSocket opens a WebSocket with a token that was logged out.
+func (r *rollout) wantNoSocket(p pair, at time.Time) error {
+	since := time.Since(at)
+	s, err := openSocket(r.t.Context(), r.lb.addr, p.access)
+	switch {
+	case err == nil:
+		s.close()
+		if since < known {
+			return nil
+		}
+		return fmt.Errorf("client %d can open a WebSocket %s after its logout", p.client, since)
+	case errors.Is(err, ws.StatusError(http.StatusUnauthorized)):
+		return nil
+	default:
+		return err
 	}
 }
 

@@ -74,7 +74,15 @@ func (a *streamingAPI) echo(w http.ResponseWriter, r *http.Request) {
 		defer conn.Close()
 		for {
 			text, kind, err := wsutil.ReadClientData(conn)
-			if err != nil || wsutil.WriteServerMessage(conn, kind, text) != nil {
+			if err != nil {
+				return
+			}
+			// In one piece: Caddy's own close frame does not wait for the end of another one.
+			frame, err := ws.CompileFrame(ws.NewFrame(kind, true, text))
+			if err != nil {
+				return
+			}
+			if _, err := conn.Write(frame); err != nil {
 				return
 			}
 		}
