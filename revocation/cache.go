@@ -49,10 +49,8 @@ func newCache[V any](size int) (*shardedCache[V], error) {
 
 func shardSize(size int) int { return (size + cacheShards - 1) / cacheShards }
 
-// shardOf picks by a byte that slotOf does not use.
-func shardOf(k Key) int { return int(k[2] % cacheShards) }
-
-func (c *shardedCache[V]) shard(k Key) *lru.Cache[Key, V] { return c.shards[shardOf(k)] }
+// shard picks by a byte that slotOf does not use.
+func (c *shardedCache[V]) shard(k Key) *lru.Cache[Key, V] { return c.shards[k[2]%cacheShards] }
 
 func (c *shardedCache[V]) get(k Key) (V, bool) { return c.shard(k).Get(k) }
 

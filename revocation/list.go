@@ -177,7 +177,6 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	// line makes the verdict below outdated, whenever it is put into the cache.
 	numbers := l.seq.numbers(id)
 	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == numbers {
-		l.counts.fromCache(id.cacheKey)
 		return c.verdict, nil
 	}
 	if err := l.settle(ctx, id); err != nil {

@@ -57,7 +57,7 @@ func observed(store Store, tell func(StoreCall)) Store {
 }
 
 func (s observedStore) done(ctx context.Context, o StoreOperation, begun time.Time, err error) error {
-	s.tell(StoreCall{Operation: o, Took: time.Since(begun), Err: err, Abandoned: ctx.Err() == context.Canceled}) //nolint:errorlint // it is never wrapped
+	s.tell(StoreCall{Operation: o, Took: time.Since(begun), Err: err, Abandoned: ctx.Err() == context.Canceled})
 	return err
 }
 

@@ -32,7 +32,7 @@ func (c *storeCalls) take() []revocation.StoreCall {
 	return seen
 }
 
-func TestEachCheckIsCountedOnceByHowItWasAnswered(t *testing.T) {
+func TestEachLookUpIsCountedOnceByHowItWasAnswered(t *testing.T) {
 	store, counters := newFakeStore(), new(revocation.Counters)
 	list, err := revocation.Open(t.Context(), store, revocation.Options{Counters: counters})
 	if err != nil {
@@ -53,7 +53,7 @@ func TestEachCheckIsCountedOnceByHowItWasAnswered(t *testing.T) {
 	_, _ = list.Revoke(t.Context(), id, revocation.ScopeClient)
 	old := revocation.NewIdentity("", "old", "", "", now.Add(-30*24*time.Hour), now.Add(time.Hour))
 	_, _ = list.Check(t.Context(), old)
-	if got, want := counters.Checks(), (revocation.Checks{Cached: 1, Stored: 2, Aged: 1, Failed: 1}); got != want {
+	if got, want := counters.Lookups(), (revocation.Lookups{Stored: 2, Aged: 1, Failed: 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for scope, want := range map[revocation.Scope][2]uint64{
@@ -83,7 +83,7 @@ func TestObservedStoreKeepsWhatItCanDo(t *testing.T) {
 	if v, err := list.Check(t.Context(), revocation.NewIdentity("", "t", "", "", now, now.Add(time.Hour))); v != revocation.Live || err != nil {
 		t.Errorf("%s, %v", v, err)
 	}
-	if got := counters.Checks(); got != (revocation.Checks{Absent: 1}) {
+	if got := counters.Lookups(); got != (revocation.Lookups{Absent: 1}) {
 		t.Errorf("got %+v", got)
 	}
 	if seen := calls.take(); len(seen) != 0 {

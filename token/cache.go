@@ -9,7 +9,6 @@ import (
 type cache struct {
 	shards []*lru.Cache[string, *Token]
 	shift  uint
-	uses   *CacheUses
 }
 
 const (
@@ -21,19 +20,16 @@ const (
 )
 
 // newCache returns a cache for size tokens, or one that keeps none if size is negative.
-func newCache(size int, uses *CacheUses) (*cache, error) {
-	if uses == nil {
-		uses = new(CacheUses)
-	}
+func newCache(size int) (*cache, error) {
 	if size < 0 {
-		return &cache{uses: uses}, nil
+		return &cache{}, nil
 	}
 	bits := shardBits
 	for bits > 0 && size>>bits < minShard {
 		bits--
 	}
 	n := 1 << bits
-	c := &cache{shards: make([]*lru.Cache[string, *Token], n), shift: uint(32 - bits), uses: uses}
+	c := &cache{shards: make([]*lru.Cache[string, *Token], n), shift: uint(32 - bits)}
 	for i := range c.shards {
 		shard, err := lru.New[string, *Token]((size + n - 1) / n)
 		if err != nil {
@@ -44,22 +40,15 @@ func newCache(size int, uses *CacheUses) (*cache, error) {
 	return c, nil
 }
 
-// number chooses a shard by the end of the signature, which is as good as random. The very
-// last character is left out: it may have bits that are always zero.
-func (c *cache) number(raw string) int {
+// shard chooses by the end of the signature, which is as good as random. The very last
+// character is left out: it may have bits that are always zero.
+func (c *cache) shard(raw string) *lru.Cache[string, *Token] {
 	if len(c.shards) == 0 || len(raw) < 5 {
-		return -1
+		return nil
 	}
 	tail := raw[len(raw)-5:]
 	n := uint32(tail[0]) | uint32(tail[1])<<8 | uint32(tail[2])<<16 | uint32(tail[3])<<24
-	return int(n * 0x9E3779B1 >> c.shift)
-}
-
-func (c *cache) shard(raw string) *lru.Cache[string, *Token] {
-	if n := c.number(raw); n >= 0 {
-		return c.shards[n]
-	}
-	return nil
+	return c.shards[n*0x9E3779B1>>c.shift]
 }
 
 func (c *cache) get(raw string) (*Token, bool) {
@@ -69,11 +58,6 @@ func (c *cache) get(raw string) (*Token, bool) {
 	}
 	return shard.Get(raw)
 }
-
-// hit counts that raw was found and could be used, miss that it was not.
-func (c *cache) hit(raw string) { c.uses.hits[c.number(raw)].Add(1) }
-
-func (c *cache) miss() { c.uses.misses.Add(1) }
 
 func (c *cache) remove(raw string) {
 	if shard := c.shard(raw); shard != nil {

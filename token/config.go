@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"example.com/caddy-token-auth/revocation"
@@ -71,8 +72,9 @@ type Config struct {
 	// negative value turns the cache off. A token takes its length and about 550 bytes
 	// more, so that CacheSize × MaxLength bounds the memory that large tokens can take.
 	CacheSize int
-	// CacheUses count the uses of the cache. Default: some of its own, which nobody reads.
-	CacheUses *CacheUses
+	// CacheMisses counts the tokens that were not in the cache, what is no token at all
+	// included. Several Verifiers may share it. Default: it is not counted.
+	CacheMisses *atomic.Uint64
 	// Now is the clock. Default: time.Now.
 	Now func() time.Time
 }

@@ -34,7 +34,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := newCache(c.CacheSize, c.CacheUses)
+	tokens, err := newCache(c.CacheSize)
 	if err != nil {
 		return nil, err
 	}
@@ -91,16 +91,19 @@ func (v *Verifier) genuine(ctx context.Context, raw string) (*Token, error) {
 		return nil, ErrTooLarge
 	}
 	t, ok := v.cache.get(raw)
-	if ok && !t.key.ended.Load() {
-		v.cache.hit(raw)
-		return t, nil
+	if !ok || t.key.ended.Load() {
+		if v.config.CacheMisses != nil {
+			v.config.CacheMisses.Add(1)
+		}
+		var err error
+		if t, err = v.verify(ctx, raw); err != nil {
+			if ok {
+				v.cache.remove(raw)
+			}
+			return nil, err
+		}
 	}
-	v.cache.miss()
-	t, err := v.verify(ctx, raw)
-	if err != nil && ok {
-		v.cache.remove(raw)
-	}
-	return t, err
+	return t, nil
 }
 
 // verify checks everything but the times, which Verify checks again and again, and
