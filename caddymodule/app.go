@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,6 +59,8 @@ type App struct {
 	lifetime time.Duration
 	// allowsUnchecked is OnStoreFailure.
 	allowsUnchecked bool
+	// started says that all handlers of the configuration have been provisioned.
+	started atomic.Bool
 	// keys are what the handlers need to be ready.
 	keys []func() error
 	// handlers are those of the configuration that have been provisioned.
@@ -118,7 +121,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.provisionDigests(); err != nil {
 		return err
 	}
-	if err := registerMetrics(ctx); err != nil {
+	if err := registerMetrics(ctx, a); err != nil {
 		return fmt.Errorf("token_auth: register metrics: %w", err)
 	}
 	if a.StoreRaw == nil {
@@ -200,7 +203,8 @@ func (a *App) options() revocation.Options {
 	}
 	return revocation.Options{
 		CacheSize: a.CacheSize, MaxTokenLifetime: lifetime,
-		MaxStaleness: time.Duration(a.MaxStaleness), OnFeed: logFeed(caddy.Log().Named("token_auth.feed")),
+		MaxStaleness: time.Duration(a.MaxStaleness), OnFeed: countFeed(logFeed(caddy.Log().Named("token_auth.feed"))),
+		OnStore: storeCalls.observe, Counters: listCounts,
 	}
 }
 
@@ -223,6 +227,7 @@ func (a *App) Start() error {
 	if err := a.shared.configure(ctx, a.options()); err != nil {
 		return fmt.Errorf("token_auth: %w", err)
 	}
+	a.started.Store(true)
 	return nil
 }
 

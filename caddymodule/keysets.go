@@ -144,16 +144,24 @@ func (identity keySetIdentity) start() (*jwks.Source, error) {
 		Cooldown:  time.Duration(identity.options.Cooldown),
 		Timeout:   time.Duration(identity.options.Timeout),
 		AllowHTTP: identity.options.AllowHTTP,
-		OnEvent:   func(e jwks.Event) { logKeyEvent(log, e) },
+		OnEvent: func(e jwks.Event) {
+			countFetch(e)
+			logKeyEvent(log, e)
+		},
 	}
 	switch {
 	case identity.discover:
 		return jwks.FromIssuer(identity.source, options)
-	case strings.Contains(identity.source, "://"):
-		return jwks.FromURL(identity.source, options)
-	default:
+	case identity.isFile():
 		return jwks.FromFile(identity.source, options)
+	default:
+		return jwks.FromURL(identity.source, options)
 	}
+}
+
+// isFile reports whether the key set is read from a file.
+func (identity keySetIdentity) isFile() bool {
+	return !identity.discover && !strings.Contains(identity.source, "://")
 }
 
 func logKeyEvent(log *zap.Logger, e jwks.Event) {

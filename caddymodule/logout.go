@@ -23,6 +23,7 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request, next caddy
 	h.remember(r)
 	callers, refused := h.authorizeLogout(r)
 	if refused != nil {
+		countRefusedLogout(h.logoutScope, refused)
 		return h.refuseOr(w, r, refused, next)
 	}
 	scope, err := h.scopeRules.scope(r, h.logoutScope)
@@ -30,7 +31,9 @@ func (h *Handler) serveLogout(w http.ResponseWriter, r *http.Request, next caddy
 		return h.refuseOr(w, r, grantRefusal(err), next)
 	}
 	for i := range callers {
-		if refused := h.logOut(r, &callers[i], scope); refused != nil {
+		refused := h.logOut(r, &callers[i], scope)
+		countLogout(&callers[i], scope, refused)
+		if refused != nil {
 			return h.refuseOr(w, r, refused, next)
 		}
 	}

@@ -54,14 +54,14 @@ func (d *decisionCounters) refuse(reason dialect.Reason, dryRun bool) {
 	}
 }
 
-// registerMetrics makes the metrics part of the registry of a configuration, of which
-// each has its own.
-func registerMetrics(ctx caddy.Context) error {
+// registerMetrics makes the metrics part of the registry of the configuration that a belongs
+// to, of which each has its own.
+func registerMetrics(ctx caddy.Context, a *App) error {
 	registry := ctx.GetMetricsRegistry()
 	if registry == nil {
 		return nil
 	}
-	for _, c := range []prometheus.Collector{decisions.vec, lives, cutVec, limitCounters.limitedVec, limitCounters.violationsVec} {
+	for _, c := range append(listCollectors(a), decisions.vec, lives, cutVec, limitCounters.limitedVec, limitCounters.violationsVec) {
 		err := registry.Register(c)
 		if _, twice := errors.AsType[prometheus.AlreadyRegisteredError](err); err != nil && !twice {
 			return err

@@ -177,6 +177,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 		SessionClaim:   h.SessionClaim,
 		MaxAge:         h.maxAge(),
 		CacheSize:      h.app.CacheSize,
+		CacheMisses:    tokenMisses,
 		RequireClient:  requires(revocation.ScopeClient, watched && len(h.issue.client) > 0),
 		RequireSession: requires(revocation.ScopeSession, watched),
 	})

@@ -72,6 +72,7 @@ func (s *sharedList) open(ctx context.Context, module StoreModule, log *zap.Logg
 	}
 	store, err := module.Open(ctx, log)
 	if err != nil {
+		storeErrors.WithLabelValues(opening).Inc()
 		return err
 	}
 	list, err := s.prepare(ctx, module, store, opts)
