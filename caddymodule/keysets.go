@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -137,7 +138,7 @@ func (held *heldKeySets) release() error {
 // start begins to fetch the key set.
 func (identity keySetIdentity) start() (*jwks.Source, error) {
 	// Not the logger of a configuration, which this outlives.
-	log := caddy.Log().Named("token_auth.keys").With(zap.String("source", identity.source))
+	log := caddy.Log().Named("token_auth.keys").With(zap.String("source", identity.name()))
 	options := jwks.Options{
 		Refresh:   time.Duration(identity.options.Refresh),
 		MaxStale:  time.Duration(identity.options.MaxStale),
@@ -157,6 +158,18 @@ func (identity keySetIdentity) start() (*jwks.Source, error) {
 	default:
 		return jwks.FromURL(identity.source, options)
 	}
+}
+
+// name is the source as logs have it: without what a URL could hide a key in.
+func (identity keySetIdentity) name() string {
+	if identity.isFile() {
+		return identity.source
+	}
+	u, err := url.Parse(identity.source)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // isFile reports whether the key set is read from a file.
