@@ -31,6 +31,9 @@ func TestRevocationBetweenHandshakeAndConnectionCutsIt(t *testing.T) {
 			defer l.mu.Unlock()
 			return l.cause != 0
 		})
+		if r.Context().Err() != nil {
+			t.Error("the request is cancelled, for which the proxy would close the connection before it is told")
+		}
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return err

@@ -128,8 +128,7 @@ func writeRefusal(w http.ResponseWriter, d dialect.Dialect, refused dialect.Refu
 	if answer.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", challenge(refused.Reason))
 	}
-	switch refused.Reason {
-	case dialect.Unavailable, dialect.RateLimited, dialect.TooManyConnections:
+	if slices.Contains([]dialect.Reason{dialect.Unavailable, dialect.RateLimited, dialect.TooManyConnections}, refused.Reason) {
 		w.Header().Set("Retry-After", retryAfter)
 	}
 	return writeAnswer(w, answer)

@@ -47,8 +47,11 @@ func TestWebSocketLimitsAreChecked(t *testing.T) {
 		}
 	}
 	for _, l := range []*WebSocketLimits{
-		{MaxConnectionsPerClient: -2}, {MaxConnectionsPerToken: -2}, {MaxMessagesPerSecond: -1},
-		{MaxMessageSize: -1}, {MaxPending: maxWebSocketBytes + 1},
+		{MaxConnectionsPerClient: -2},
+		{MaxConnectionsPerToken: -2},
+		{MaxMessagesPerSecond: -1},
+		{MaxMessageSize: -1},
+		{MaxPending: maxWebSocketBytes + 1},
 	} {
 		if l.check() == nil {
 			t.Errorf("%+v is accepted", l)
