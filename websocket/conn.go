@@ -30,8 +30,10 @@ type Conn struct {
 	joined    []byte           // memory for ready where it begins in an earlier segment
 	readErr   error            // how the client's direction ended by itself
 	lastAsked bool             // Options.LastMessage was called
-	// closePassed is set when the client's close frame goes on to the upstream.
+	// closePassed is set when the client's close frame goes on to the upstream, closeHeld
+	// is that frame while the last message is answered.
 	closePassed bool
+	closeHeld   []byte
 
 	// mu guards all that follows, except what belongs to the one who has set writing:
 	// stream's Write, server, screen and held. Whoever finds writing unset may look at

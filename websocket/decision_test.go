@@ -184,6 +184,18 @@ func TestMessageLimit(t *testing.T) {
 }
 
 // An announced length costs nothing, and a long message is forgotten.
+func TestTooLongMessageIsAnsweredBeforeTheEnd(t *testing.T) {
+	s := newStream(text("12345"), byeReply)
+	c := open(t, s, Options{FromClient: pass(new([]string)), MaxMessage: 4, TooLong: func() []byte { return []byte("too long") }})
+	if forwarded, err := io.ReadAll(c); len(forwarded) > 0 || !errors.Is(err, ErrMessageTooLong) {
+		t.Errorf("the upstream gets %x, %v", forwarded, err)
+	}
+	got := frames(t, s.got())
+	if len(got) != 2 || got[0].Header.OpCode != ws.OpText || string(got[0].Payload) != "too long" || string(got[1].Payload[:2]) != closing(1009, "") {
+		t.Errorf("the client gets %v", got)
+	}
+}
+
 func TestMemoryGrowsWithWhatIsReceivedAndIsGivenBack(t *testing.T) {
 	var c *Conn
 	s := newStream(header(0x82, true, 127, DefaultMaxMessage), make([]byte, 1000))

@@ -20,10 +20,11 @@
 // Nothing follows a close frame.
 //
 // Ending: after Disconnect, or a violation, nothing that the client sends goes on, and
-// after at most twice Options.CloseWait the connection has ended. The client is given
-// the time to read its close frame. The upstream sees an abnormal end, with no close
-// frame, unless Closing.Graceful says otherwise. Every exchange has one end: the first
-// cause counts, and Err returns it.
+// after at most twice Options.CloseWait the connection has ended; twice as much and
+// Options.AnswerWait where the upstream gets a last message. The client is given the time
+// to read its close frame. The upstream sees an abnormal end, with no close frame, unless
+// Closing.Graceful says otherwise. Every exchange has one end: the first cause counts,
+// and Err returns it.
 //
 // Violations: a frame that RFC 6455 forbids ends the connection, whoever sent it. That
 // includes what only the strict reading forbids, such as a length that is not encoded

@@ -13,8 +13,9 @@ import (
 // While the connection is being ended, the client gets a close frame and is read from
 // until it has answered: closing a socket with unread bytes in it would reset it, and the
 // client might lose the close frame. The upstream gets its last message and, where the
-// end is graceful, a close frame, and is read from until it has answered. When both
-// sides are done, or have used up their time, the connection has ended.
+// end is graceful and once it has answered that, a close frame, and is read from until it
+// has answered it too. When both sides are done, or have used up their time, the
+// connection has ended.
 type ending struct {
 	cause error       // why; nil while the connection is open
 	frame []byte      // the close frame that waits for the client
@@ -24,11 +25,13 @@ type ending struct {
 	replied bool // the client's close frame or the end of its stream has been read
 	gone    bool // the client's stream is closed or broken
 
-	farewell farewell
-	graceful bool // the upstream gets a close frame and is to answer it
-	asked    bool // the upstream has got a last message and is to answer it
-	answered bool // it has
-	silent   bool // the upstream's close frame or the end of its stream has been seen
+	farewell   farewell
+	graceful   bool        // the upstream gets a close frame and is to answer it
+	asked      bool        // the upstream gets a last message and is to answer it
+	answered   bool        // it has, or has used up its time for that
+	patience   *time.Timer // calls Conn.UpstreamAnswered
+	closeUntil time.Time   // how long the upstream has to end after that
+	silent     bool        // the upstream's close frame or the end of its stream has been seen
 
 	ended bool
 }
@@ -37,18 +40,21 @@ type ending struct {
 type farewell uint8
 
 const (
-	farewellNone farewell = iota // there are none, or the proxy has written them
-	farewellDue                  // Read has yet to make them
-	farewellSaid                 // Read returns them
+	farewellNone  farewell = iota // there are none, or the proxy has written them
+	farewellDue                   // Read has yet to make the last message
+	farewellAsked                 // Read returns it, and the answer is awaited
+	farewellSaid                  // Read returns the close frame
 )
 
 // step is what Read has to do next.
 type step uint8
 
 const (
-	stepRead     step = iota // from the client
-	stepFarewell             // make the last bytes for the upstream
-	stepAwaitEnd             // there is nothing to do but to wait
+	stepRead        step = iota // from the client
+	stepAsk                     // make the last message for the upstream
+	stepAwaitAnswer             // wait for the answer to it
+	stepSayClose                // make the close frame for the upstream
+	stepAwaitEnd                // there is nothing to do but to wait
 	stepEnded
 )
 
@@ -103,6 +109,10 @@ func (c *Conn) expire() {
 	defer c.mu.Unlock()
 	switch {
 	case c.ended:
+	case c.gone && c.awaitsAnswer():
+		c.timer.Reset(c.options.CloseWait) // that has a time of its own
+	case c.gone && time.Until(c.closeUntil) > 0:
+		c.timer.Reset(time.Until(c.closeUntil))
 	case c.gone:
 		c.end()
 	default:
@@ -122,6 +132,7 @@ func (c *Conn) lose() {
 
 // settle ends the connection if both sides are done. The caller holds mu.
 func (c *Conn) settle() {
+	c.turn.Broadcast()
 	if c.open() || c.ended {
 		return
 	}
@@ -139,8 +150,10 @@ func (c *Conn) end() {
 	if c.cause == nil {
 		c.cause = ErrClosed
 	}
-	if c.timer != nil {
-		c.timer.Stop()
+	for _, timer := range []*time.Timer{c.timer, c.patience} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	c.pending, c.frame = nil, nil
 	close(c.done)

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"errors"
 	"unicode/utf8"
 
@@ -23,7 +24,12 @@ func (i *clientInspector) visit(kind part, b []byte) error {
 	switch kind {
 	case partControl:
 		if client.closed {
-			i.out = append(i.out, i.conn.lastMessage()...)
+			if last := i.conn.lastMessage(); last != nil {
+				// The upstream might not get to the message once it has seen the end.
+				i.out = append(i.out, last...)
+				i.conn.closeHeld = bytes.Clone(b)
+				return nil
+			}
 		}
 		i.out = append(i.out, b...)
 		return nil
@@ -48,6 +54,10 @@ func (i *clientInspector) visit(kind part, b []byte) error {
 func (i *clientInspector) fits(h ws.Header) error {
 	switch limits := &i.conn.options; {
 	case h.Length > int64(limits.MaxMessage-i.size):
+		if limits.TooLong != nil {
+			// What cannot be delivered is not missed: the connection ends.
+			_ = i.conn.Send(ws.OpText, limits.TooLong())
+		}
 		return violation(false, ErrMessageTooLong)
 	case len(i.frames) == limits.MaxFragments:
 		return violation(false, ErrTooManyFragments)

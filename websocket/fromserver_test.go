@@ -130,7 +130,7 @@ func TestTheEndWaitsForTheAnswerToTheLastMessage(t *testing.T) {
 		{"answered", func(c *Conn) { _, _ = c.Write(server(ws.OpText, true, "cancelled")) }, 0},
 		{"closed", func(c *Conn) { _, _ = c.Write(server(ws.OpClose, true, "")) }, 0},
 		{"gone", func(c *Conn) { _ = c.CloseWrite() }, 0},
-		{"something else", func(c *Conn) { _, _ = c.Write(server(ws.OpText, true, "news")) }, 2 * DefaultCloseWait},
+		{"something else", func(c *Conn) { _, _ = c.Write(server(ws.OpText, true, "news")) }, 5 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newStream()
@@ -138,6 +138,7 @@ func TestTheEndWaitsForTheAnswerToTheLastMessage(t *testing.T) {
 			conn = open(t, s, Options{
 				FromClient:  script,
 				LastMessage: func() []byte { return []byte("cancel") },
+				AnswerWait:  5 * time.Second,
 				FromServer: func(m Message) Decision {
 					if string(m.Payload) == "cancelled" {
 						conn.UpstreamAnswered()
@@ -160,5 +161,64 @@ func TestTheEndWaitsForTheAnswerToTheLastMessage(t *testing.T) {
 			}
 			gets(t, s, byeFrame)
 		})
+	}
+}
+
+// The same where the client ends the connection, or the end is graceful: what would end it
+// for the upstream comes after its answer.
+func TestEveryEndWaitsForTheAnswerToTheLastMessage(t *testing.T) {
+	graceful := Closing{Code: 1000, Graceful: true}
+	for _, c := range []struct {
+		name string
+		act  func(*Conn, *fakeStream)
+		then bool // a close frame comes after the answer
+		err  error
+	}{
+		{"end of the stream", func(_ *Conn, s *fakeStream) { s.finish(io.EOF) }, false, io.EOF},
+		{"reset", func(_ *Conn, s *fakeStream) { s.finish(errStreamClosed) }, false, errStreamClosed},
+		{"close frame", func(_ *Conn, s *fakeStream) {
+			s.send(byeReply)
+			s.finish(io.EOF)
+		}, true, io.EOF},
+		{"graceful", func(c *Conn, s *fakeStream) {
+			c.Disconnect(graceful)
+			s.send(byeReply)
+		}, true, ErrClosed},
+		{"graceful, and the client does not answer", func(c *Conn, _ *fakeStream) { c.Disconnect(graceful) }, true, ErrClosed},
+		{"abnormal", func(c *Conn, s *fakeStream) {
+			c.Disconnect(bye)
+			s.send(byeReply)
+		}, false, ErrClosed},
+	} {
+		for _, answers := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStream()
+				conn := open(t, s, Options{FromClient: script, LastMessage: func() []byte { return []byte("cancel") }, AnswerWait: 5 * time.Second})
+				u := read(conn)
+				synctest.Wait()
+				c.act(conn, s)
+				time.Sleep(5*time.Second - 1)
+				synctest.Wait()
+				if sent := frames(t, u.bytes()); len(sent) != 1 || string(sent[0].Payload) != "cancel" {
+					t.Fatalf("%s: before the answer the upstream gets %v", c.name, sent)
+				}
+				if answers {
+					conn.UpstreamAnswered()
+				} else {
+					time.Sleep(DefaultCloseWait + 1) // it may take so long until the message goes out
+				}
+				synctest.Wait()
+				sent := frames(t, u.bytes())
+				if closed := len(sent) == 2 && sent[1].Header.OpCode == ws.OpClose; closed != c.then {
+					t.Errorf("%s: after the answer the upstream gets %v", c.name, sent)
+				}
+				if c.err == ErrClosed { //nolint:errorlint // this one and no other
+					<-conn.Done()
+				}
+				if _, err := u.wait(); !errors.Is(err, c.err) {
+					t.Errorf("%s: %v", c.name, err)
+				}
+			})
+		}
 	}
 }

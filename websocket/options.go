@@ -46,10 +46,13 @@ type Options struct {
 	// LastMessage, if set, is called once, when the client's direction is about to end:
 	// with its close frame, by its disappearance, or because of Disconnect or a
 	// violation. What it returns, unless that is nil, is the last text message that the
-	// upstream gets from this connection, which then waits for Conn.UpstreamAnswered as
-	// it would for a close frame. It is not called if the proxy itself closes the
-	// connection first. It is called by Read and needs FromClient.
+	// upstream gets from this connection: the end, or a close frame, comes after
+	// Conn.UpstreamAnswered, the upstream's own end, or AnswerWait. It is not called if the
+	// proxy itself closes the connection first. It is called by Read and needs FromClient.
 	LastMessage func() []byte
+	// TooLong, if set, returns what the client is told, in a text message, before a message
+	// longer than MaxMessage ends the connection. It is called as FromClient is.
+	TooLong func() []byte
 
 	// MaxMessage is how long a message for FromClient may be, in bytes of payload.
 	// Default: DefaultMaxMessage.
@@ -77,6 +80,9 @@ type Options struct {
 	// frame that is under way and for the client's answer to the close frame, and then
 	// once more for the upstream. Default: DefaultCloseWait.
 	CloseWait time.Duration
+	// AnswerWait is how long the end waits for the upstream's answer to its last message.
+	// Default: CloseWait.
+	AnswerWait time.Duration
 
 	// Now is the clock of MessagesPerSecond. Default: time.Now.
 	Now func() time.Time
@@ -89,8 +95,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("a limit is negative")
 	case math.IsNaN(o.MessagesPerSecond) || o.MessagesPerSecond < 0:
 		return o, fmt.Errorf("%v messages per second", o.MessagesPerSecond)
-	case o.CloseWait < 0:
-		return o, fmt.Errorf("waiting time %s is negative", o.CloseWait)
+	case o.CloseWait < 0, o.AnswerWait < 0:
+		return o, fmt.Errorf("waiting time %s is negative", min(o.CloseWait, o.AnswerWait))
 	case o.InspectServer != nil && o.FromServer == nil:
 		return o, errors.New("messages of the upstream are to be inspected, but there is nothing to do it")
 	case o.LastMessage != nil && o.FromClient == nil:
@@ -101,6 +107,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxServerMessage = orDefault(o.MaxServerMessage, DefaultMaxMessage)
 	o.MaxPending = orDefault(o.MaxPending, DefaultMaxPending)
 	o.CloseWait = orDefault(o.CloseWait, DefaultCloseWait)
+	o.AnswerWait = orDefault(o.AnswerWait, o.CloseWait)
 	o.MessageBurst = orDefault(o.MessageBurst, int(min(max(1, math.Ceil(o.MessagesPerSecond)), math.MaxInt32)))
 	if o.Now == nil {
 		o.Now = time.Now

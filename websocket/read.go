@@ -7,7 +7,8 @@ import (
 )
 
 // Read returns bytes for the upstream. When the client's direction has ended by itself it
-// returns what the stream did, io.EOF included. After Disconnect or a violation, and after
+// returns what the stream did, io.EOF included, once the upstream has answered its last
+// message. After Disconnect or a violation, and after
 // the last bytes that the upstream is to get, it reads and discards what the client sends
 // until its close frame has come, and then returns an error that wraps ErrClosed. It may
 // use all of p as scratch space.
@@ -45,8 +46,12 @@ func (c *Conn) receive(p []byte) error {
 		return c.endedErr()
 	case stepAwaitEnd:
 		<-c.done
-	case stepFarewell:
-		c.sayFarewell()
+	case stepAsk:
+		c.ask()
+	case stepAwaitAnswer:
+		c.awaitAnswer()
+	case stepSayClose:
+		c.sayClose()
 	case stepRead:
 		if c.readErr != nil {
 			return c.readErr
@@ -91,7 +96,7 @@ func (c *Conn) take(b []byte) {
 		c.ready = c.joined
 	}
 	if c.client.closed {
-		c.closePassed = true
+		c.closePassed = c.closeHeld == nil
 		c.clientClosed(c.client.closeCode)
 	}
 	if err != nil {
@@ -121,7 +126,7 @@ func (c *Conn) drain(b []byte) {
 }
 
 // clientGone is for an end of the client's direction that the client's stream has
-// reported. While the connection is open, the upstream sees it too.
+// reported. While the connection is open, the upstream sees it too, after the last message.
 func (c *Conn) clientGone(err error) {
 	c.readErr = err
 	if c.isOpen() {
@@ -140,5 +145,6 @@ func (c *Conn) lastMessage() []byte {
 	if payload == nil {
 		return nil
 	}
+	c.beginAsking()
 	return masked(ws.NewTextFrame(payload))
 }

@@ -1,6 +1,10 @@
 package websocket
 
-import "github.com/gobwas/ws"
+import (
+	"time"
+
+	"github.com/gobwas/ws"
+)
 
 // nextStep says what Read has to do. Read calls it when the proxy has written all that
 // was ready.
@@ -15,10 +19,14 @@ func (c *Conn) nextStep() step {
 	switch {
 	case c.ended:
 		return stepEnded
+	case c.open() && silent && c.awaitsAnswer(), silent && c.farewell == farewellAsked && c.awaitsAnswer():
+		return stepAwaitAnswer
+	case c.open() && c.closeHeld != nil, c.farewell == farewellAsked && !c.awaitsAnswer():
+		return stepSayClose
 	case c.open():
 		return stepRead
 	case c.farewell == farewellDue && (silent || c.upstreamWhole()):
-		return stepFarewell
+		return stepAsk
 	case c.farewell == farewellNone && silent:
 		return stepAwaitEnd
 	}
@@ -28,24 +36,55 @@ func (c *Conn) nextStep() step {
 // upstreamWhole says whether the upstream has whole frames only. It is for Read.
 func (c *Conn) upstreamWhole() bool { return c.inspector != nil || c.client.left == 0 }
 
-// sayFarewell makes ready what the upstream gets before the end.
-func (c *Conn) sayFarewell() {
+// ask makes ready the last message that the upstream gets before the end.
+func (c *Conn) ask() {
 	c.ready = c.lastMessage()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asked = len(c.ready) > 0
+	c.farewell = farewellAsked
+}
+
+// sayClose makes ready the close frame for the upstream: that of the client, or one that
+// ends the connection gracefully.
+func (c *Conn) sayClose() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch {
+	case c.open():
+		c.ready, c.closeHeld, c.closePassed = c.closeHeld, nil, true
+		return
 	case !c.upstreamWhole():
 		c.graceful = false // the frame that the client had begun will never be complete
-	case c.graceful && !c.closePassed:
+	case c.graceful && !c.closePassed && !c.silent:
 		body := ws.NewCloseFrameBody(ws.StatusNormalClosure, "")
-		c.ready = append(c.ready, masked(ws.NewCloseFrame(body))...)
+		c.ready = masked(ws.NewCloseFrame(body))
 	}
 	c.farewell = farewellSaid
 	if len(c.ready) == 0 {
 		c.farewell = farewellNone
 		c.settle()
 	}
+}
+
+// awaitsAnswer says whether the upstream has yet to answer the last message. The caller
+// holds mu.
+func (c *Conn) awaitsAnswer() bool { return c.asked && !c.answered && !c.silent }
+
+// awaitAnswer waits until it has, or its time for that is up.
+func (c *Conn) awaitAnswer() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.awaitsAnswer() && !c.ended {
+		c.turn.Wait()
+	}
+}
+
+// beginAsking starts the time that the upstream has to answer the last message.
+func (c *Conn) beginAsking() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = true
+	c.patience = time.AfterFunc(c.options.AnswerWait, c.UpstreamAnswered)
 }
 
 // farewellDue says whether the upstream is still to get its last bytes.
@@ -107,6 +146,9 @@ func (c *Conn) serverSilent() {
 func (c *Conn) UpstreamAnswered() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.awaitsAnswer() {
+		c.closeUntil = time.Now().Add(c.options.CloseWait)
+	}
 	c.answered = true
 	c.settle()
 }
