@@ -2,6 +2,7 @@ package jsonrpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -20,15 +21,19 @@ type Authorizer interface {
 	// that token has opened, such as a subscription: it must be cut when the token is
 	// revoked or expires.
 	Check(ctx context.Context, credential Credential) Verdict
+	// Asking is told of a call that asks for tokens, before it is forwarded. What Learned
+	// is told next is the answer to it: there is one such call at a time.
+	Asking(ctx context.Context)
 	// Learned records tokens that the API has handed out on this connection. It is
-	// called before the client gets them. After an error it does not get them.
+	// called before the client gets them. After an error it does not get them, for the
+	// reason of a RefusedError or because of dialect.Unavailable.
 	//
 	// session is the name of the session that the tokens are recorded as being of. It
 	// comes back in Logout.
 	Learned(ctx context.Context, grant Grant) (session string, err error)
-	// Revoke revokes what a logout ends, durably. After an error the logout is refused
-	// as unavailable and the connection stays as it is. The connection itself must not
-	// be cut by it: it is closed as documented.
+	// Revoke revokes what a logout ends, durably. After an error the logout is refused,
+	// for the same reason as by Learned, and the connection stays as it is. The connection
+	// itself must not be cut by it: it is closed as documented.
 	Revoke(ctx context.Context, logout Logout) error
 }
 
@@ -47,6 +52,32 @@ type Verdict struct {
 	Live bool
 	// Reason is why it is not.
 	Reason dialect.Reason
+}
+
+// RefusedError is an error of an Authorizer that has a reason to tell the client.
+type RefusedError struct {
+	Reason dialect.Reason
+	// Err says more, or is nil.
+	Err error
+}
+
+// Error returns the reason and the error.
+func (e *RefusedError) Error() string {
+	if e.Err == nil {
+		return e.Reason.String()
+	}
+	return e.Reason.String() + ": " + e.Err.Error()
+}
+
+// Unwrap returns Err.
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// refusalOf is the refusal for an error of the Authorizer.
+func refusalOf(err error) refusal {
+	if refused, ok := errors.AsType[*RefusedError](err); ok {
+		return refuse(refused.Reason)
+	}
+	return refuse(dialect.Unavailable)
 }
 
 // Grant is what the API has answered to a call that asks for tokens.

@@ -57,7 +57,8 @@ type Decision struct {
 	Until   time.Time
 	// Refused has the reason of every call that was refused.
 	Refused []dialect.Reason
-	// CallAnswered says that the message answers the call that UnexpectedClose made.
+	// CallAnswered says that the message answers the last call: that of UnexpectedClose,
+	// or a logout that was passed on.
 	CallAnswered bool
 }
 

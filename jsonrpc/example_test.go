@@ -15,6 +15,8 @@ func (t tokens) Check(_ context.Context, c jsonrpc.Credential) jsonrpc.Verdict {
 	return jsonrpc.Verdict{Live: t[c.Token], Reason: dialect.InvalidCredential}
 }
 
+func (tokens) Asking(context.Context) {}
+
 func (t tokens) Learned(_ context.Context, g jsonrpc.Grant) (string, error) {
 	t[g.Access], t[g.Refresh] = true, true
 	return "this connection", nil

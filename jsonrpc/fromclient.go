@@ -2,6 +2,7 @@ package jsonrpc
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"example.com/caddy-token-auth/dialect"
@@ -39,6 +40,9 @@ func (s *Session) FromClient(ctx context.Context, message []byte) Decision {
 	}
 	if calls[0].role == logsOut {
 		return s.logOut(ctx, &calls[0], message, payload.Batch)
+	}
+	if slices.ContainsFunc(calls, func(c call) bool { return c.role.asksForTokens() }) {
+		s.config.Authorizer.Asking(ctx)
 	}
 
 	s.mu.Lock()

@@ -17,6 +17,15 @@ func (s *Session) Awaits() bool {
 	return len(s.open) > 0 || s.beat.interval > 0 || s.ended || s.loggedOut
 }
 
+// AwaitsTokens reports whether a call that asks for tokens is open. A message of the
+// upstream may then be its answer: one that cannot be shown to FromServer, such as one that
+// is too long, must not reach the client.
+func (s *Session) AwaitsTokens() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.auth != nil
+}
+
 // FromServer takes note of a whole message of the upstream, text or binary, and decides
 // whether the client gets it: Forward, Drop, or Answer where the client gets another in
 // its place.
@@ -167,7 +176,9 @@ func (s *Session) learn(ctx context.Context, asked *openCall, m *Message) refusa
 		s.own = ""
 	}
 	switch {
-	case err != nil || s.loggingOut || s.loggedOut || s.ended:
+	case err != nil:
+		return refusalOf(err)
+	case s.loggingOut || s.loggedOut || s.ended:
 		return refuse(dialect.Unavailable)
 	case !s.joined(session):
 		return refuse(dialect.RateLimited)

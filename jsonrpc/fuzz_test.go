@@ -96,6 +96,7 @@ func (nobody) Check(context.Context, Credential) Verdict {
 	return Verdict{Reason: dialect.RevokedCredential}
 }
 func (nobody) Learned(context.Context, Grant) (string, error) { return "session", nil }
+func (nobody) Asking(context.Context)                         {}
 func (nobody) Revoke(context.Context, Logout) error           { return nil }
 
 // FuzzSession shows a session lines: those that begin with "<" are of the server.

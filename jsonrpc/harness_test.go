@@ -23,6 +23,7 @@ type fakeAuthorizer struct {
 	checked []Credential
 	grants  []Grant
 	logouts []Logout
+	asking  int
 	// during is called in the middle of Check, Learned and Revoke.
 	during func()
 }
@@ -39,6 +40,12 @@ func (a *fakeAuthorizer) Check(_ context.Context, c Credential) Verdict {
 	a.mu.Unlock()
 	a.interrupt()
 	return verdict
+}
+
+func (a *fakeAuthorizer) Asking(context.Context) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.asking++
 }
 
 func (a *fakeAuthorizer) Learned(_ context.Context, g Grant) (string, error) {

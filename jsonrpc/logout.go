@@ -3,8 +3,6 @@ package jsonrpc
 import (
 	"context"
 	"slices"
-
-	"example.com/caddy-token-auth/dialect"
 )
 
 // logoutReason is the text of the close frame after a logout.
@@ -38,11 +36,14 @@ func (s *Session) logOut(ctx context.Context, c *call, message []byte, batch boo
 	s.loggingOut = false
 	if err == nil {
 		s.loggedOut = true
+		if s.config.ForwardLogout && c.message.identified() {
+			s.closeCall = &c.key
+		}
 		s.release()
 	}
 	s.mu.Unlock()
 	if err != nil {
-		c.refusal = refuse(dialect.Unavailable)
+		c.refusal = refusalOf(err)
 		return s.refuseAll([]call{*c}, batch)
 	}
 	d := Decision{Action: Close, Code: CloseNormal, Reason: logoutReason}

@@ -1,8 +1,12 @@
 package jsonrpc
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"testing"
+
+	"example.com/caddy-token-auth/dialect"
 )
 
 // logsOut checks that the message of the client is a logout.
@@ -67,6 +71,12 @@ func TestLogoutIsForwardedIfConfigured(t *testing.T) {
 	if d := c.logsOut(message); string(d.Upstream) != message {
 		t.Errorf("forwarded %q", d.Upstream)
 	}
+	if d := c.receives(`{"id":41,"result":"ok"}`); d.Action != Drop || d.CallAnswered {
+		t.Errorf("another answer: %v", d)
+	}
+	if d := c.receives(`{"id":42,"error":{"code":-32601}}`); d.Action != Drop || !d.CallAnswered {
+		t.Errorf("the answer to a logout that is passed on: %v", d)
+	}
 }
 
 func TestNothingPassesAfterALogout(t *testing.T) {
@@ -105,6 +115,21 @@ func TestLogoutThatCannotBeRecordedIsRefused(t *testing.T) {
 	c.passes(call42("private/buy", "{}"))
 	c.auth.revokeErr = nil
 	c.logsOut(`{"id":43,"method":"private/logout"}`)
+}
+
+func TestRefusalsOfTheAuthorizerHaveItsReason(t *testing.T) {
+	c := connect(t, nil)
+	c.auth.learnErr = fmt.Errorf("wrapped: %w", &RefusedError{Reason: dialect.AddressForbidden})
+	c.passes(authCall(42))
+	const forbidden = `{"jsonrpc":"2.0","id":42,"error":{"code":13021,"message":"forbidden"}}`
+	if d := c.receives(granted(42, "new", "")); d.Action != Answer || string(d.Payload) != forbidden {
+		t.Errorf("%v: %s", d, d.Payload)
+	}
+	c.auth.revokeErr = &RefusedError{Reason: dialect.RateLimited, Err: errStore}
+	c.isAnswered(call42("private/logout", `{"access_token":"live"}`), `{"jsonrpc":"2.0","id":42,"error":{"code":10028,"message":"too_many_requests"}}`)
+	if text := c.auth.revokeErr.Error(); text != "rate_limited: the store is down" || !errors.Is(c.auth.revokeErr, errStore) {
+		t.Error(text)
+	}
 }
 
 func TestRevocationByALogoutIsNoUnexpectedEnd(t *testing.T) {

@@ -61,9 +61,9 @@ type Session struct {
 	beat     heartbeat
 	// loggingOut says that a logout is being recorded, loggedOut that it has been.
 	loggingOut, loggedOut bool
-	// ended says that the connection ends in another way; then closeCall is the id of
-	// the last call to the upstream, or nil.
-	ended     bool
+	// ended says that the connection ends in another way.
+	ended bool
+	// closeCall is the id of the last call to the upstream before the end, or nil.
 	closeCall *idKey
 }
 

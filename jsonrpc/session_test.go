@@ -387,3 +387,31 @@ func TestDirectionsMayOverlap(t *testing.T) {
 		t.Errorf("call %s, %d open, %d grants", call, len(c.open), len(c.auth.grants))
 	}
 }
+
+// What the Authorizer records of tokens begins before the call for them is forwarded.
+func TestCallsForTokensAreToldBeforeTheyAreForwarded(t *testing.T) {
+	c := connect(t, nil)
+	for i, forwarded := range []bool{true, true, false} {
+		before := c.auth.asking
+		if c.AwaitsTokens() {
+			t.Error("awaits tokens that nobody has asked for")
+		}
+		message := authCall(i)
+		switch i {
+		case 1:
+			message = `[{"id":7,"method":"public/ticker"},{"id":1,"method":"public/fork_token","params":{"refresh_token":"refresh"}}]`
+		case 2:
+			message = `{"id":2,"method":"public/exchange_token","params":{"refresh_token":"nobody's"}}`
+		}
+		if d := c.sends(message); (d.Action == Forward) != forwarded || c.auth.asking-before != map[bool]int{true: 1}[forwarded] || c.AwaitsTokens() != forwarded {
+			t.Errorf("%s: %v, told %d times", message, d, c.auth.asking-before)
+		}
+		if forwarded {
+			c.receives(granted(i, "new", ""))
+		}
+	}
+	c.passes(publicCall)
+	if c.auth.asking != 2 {
+		t.Error("told of a call that asks for nothing")
+	}
+}
