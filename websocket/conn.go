@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -52,7 +53,10 @@ type Conn struct {
 	// background are the goroutines that write a close frame or close stream.
 	background  sync.WaitGroup
 	closeStream func() error
+	failing     chan struct{} // closed when the connection is being ended
 	done        chan struct{}
+
+	heard atomic.Int64 // Unix time in nanoseconds
 }
 
 // New returns a Conn for the client that is at the other end of stream. buffered is what
@@ -68,8 +72,10 @@ func New(stream io.ReadWriteCloser, buffered []byte, o Options) (*Conn, error) {
 	}
 	c := &Conn{
 		stream: stream, options: o, limiter: newLimiter(o),
-		buffered: slices.Clone(buffered), closeStream: sync.OnceValue(stream.Close), done: make(chan struct{}),
+		buffered: slices.Clone(buffered), closeStream: sync.OnceValue(stream.Close),
+		failing: make(chan struct{}), done: make(chan struct{}),
 	}
+	c.heard.Store(o.Now().UnixNano())
 	c.turn.L = &c.mu
 	c.client.state, c.client.deflate = ws.StateServerSide, !o.inspects()
 	c.server.state, c.server.deflate = ws.StateClientSide, !o.inspects()
@@ -90,6 +96,13 @@ func New(stream io.ReadWriteCloser, buffered []byte, o Options) (*Conn, error) {
 // Done is closed when the connection has ended, after which nothing goes on in either
 // direction. A proxy that is still waiting for the upstream then has to let go of it.
 func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Ending is closed when the connection is being ended from the inside, or has ended: a
+// callback that waits for something need not wait any longer.
+func (c *Conn) Ending() <-chan struct{} { return c.failing }
+
+// Heard returns when bytes last came from the client; before that, when c was made.
+func (c *Conn) Heard() time.Time { return time.Unix(0, c.heard.Load()) }
 
 // Err returns why the connection has ended, and nil before: a *DisconnectError, a
 // *ViolationError, an error of the stream, or ErrClosed after a Close.

@@ -184,6 +184,58 @@ func TestMessageLimit(t *testing.T) {
 }
 
 // An announced length costs nothing, and a long message is forgotten.
+// A callback that waits for something else finds out that nobody waits for it any more.
+func TestACallbackIsToldThatTheConnectionIsBeingEnded(t *testing.T) {
+	for name, end := range map[string]func(*Conn){
+		"disconnected": func(c *Conn) { c.Disconnect(bye) },
+		"closed":       func(c *Conn) { _ = c.Close() },
+		"failed write": func(c *Conn) { _, _ = c.Write(server(ws.OpText, true, "x")) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStream(text("wait"))
+			var c *Conn
+			waiting, asked := true, 0
+			c = open(t, s, Options{
+				FromClient: func(Message) Decision {
+					<-c.Ending()
+					waiting = false
+					return Pass()
+				},
+				LastMessage: func() []byte { asked++; return nil },
+			})
+			u := read(c)
+			synctest.Wait()
+			if !waiting {
+				t.Fatalf("%s: told too early", name)
+			}
+			s.set(func() { s.writeErr = errStreamClosed })
+			end(c)
+			_, _ = u.wait()
+			if waiting || name != "closed" && asked != 1 {
+				t.Errorf("%s: waiting is %t, %d last messages", name, waiting, asked)
+			}
+		})
+	}
+}
+
+func TestHeardIsWhenTheClientHasSentSomething(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStream()
+		c := open(t, s, Options{})
+		made := c.Heard()
+		read(c)
+		time.Sleep(time.Minute)
+		if _, err := c.Write(server(ws.OpText, true, "x")); err != nil || !c.Heard().Equal(made) || !time.Now().Add(-time.Minute).Equal(made) {
+			t.Errorf("heard at %s, %v", c.Heard(), err)
+		}
+		s.send(text("y")[:3])
+		synctest.Wait()
+		if !c.Heard().Equal(time.Now()) {
+			t.Errorf("heard at %s", c.Heard())
+		}
+	})
+}
+
 func TestTooLongMessageIsAnsweredBeforeTheEnd(t *testing.T) {
 	s := newStream(text("12345"), byeReply)
 	c := open(t, s, Options{FromClient: pass(new([]string)), MaxMessage: 4, TooLong: func() []byte { return []byte("too long") }})

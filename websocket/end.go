@@ -85,13 +85,20 @@ func (c *Conn) begin(cause error, cl Closing) {
 	if !c.open() {
 		return
 	}
-	c.cause, c.frame, c.graceful = cause, closeFrame(cl), cl.Graceful
+	c.frame, c.graceful = closeFrame(cl), cl.Graceful
+	c.setCause(cause)
 	c.beginWaiting()
 	if !c.writing && !c.told && c.betweenFrames() {
 		c.writing = true
 		c.background.Go(c.passTurn)
 	}
 	c.settle()
+}
+
+// setCause says why the connection ends, once. The caller holds mu.
+func (c *Conn) setCause(cause error) {
+	c.cause = cause
+	close(c.failing)
 }
 
 // beginWaiting starts the time that the two sides have. The caller holds mu.
@@ -148,7 +155,7 @@ func (c *Conn) settle() {
 func (c *Conn) end() {
 	c.ended = true
 	if c.cause == nil {
-		c.cause = ErrClosed
+		c.setCause(ErrClosed)
 	}
 	for _, timer := range []*time.Timer{c.timer, c.patience} {
 		if timer != nil {

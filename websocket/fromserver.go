@@ -53,12 +53,13 @@ func (i *serverInspector) choose(h ws.Header) error {
 		i.passing = o.InspectServer != nil && !o.InspectServer()
 	}
 	long, many := h.Length > int64(o.MaxServerMessage-i.size), len(i.frames) == o.MaxFragments
-	switch {
-	case i.passing || !long && !many:
+	if i.passing || !long && !many {
 		return nil
-	case long && o.RefuseLongServerMessage:
-		return violation(true, ErrMessageTooLong)
-	case o.RefuseLongServerMessage:
+	}
+	if o.RefuseLongServerMessage != nil && o.RefuseLongServerMessage() {
+		if long {
+			return violation(true, ErrMessageTooLong)
+		}
 		return violation(true, ErrTooManyFragments)
 	}
 	i.passing = true

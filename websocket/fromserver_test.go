@@ -107,7 +107,12 @@ func TestLongServerMessages(t *testing.T) {
 			if !bytes.Equal(got, down) || !conn.isOpen() || !slices.Equal(inspected, []string{long[1:], "", "short"}) {
 				t.Errorf("%s, %s: %d bytes of %d, %d messages", what, name, len(got), len(down), len(inspected))
 			}
-			o.RefuseLongServerMessage = true
+			refuse := false
+			o.RefuseLongServerMessage = func() bool { return refuse }
+			if got, conn = serverRun(t, o, segments); !bytes.Equal(got, down) || !conn.isOpen() {
+				t.Errorf("%s, %s: %d bytes of %d where it may pass", what, name, len(got), len(down))
+			}
+			refuse = true
 			got, conn = serverRun(t, o, segments)
 			violated, ok := errors.AsType[*ViolationError](ended(t, conn))
 			if !ok || !errors.Is(violated, c.rule) || violated.Code != 1011 || !violated.Server {

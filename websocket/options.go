@@ -66,9 +66,10 @@ type Options struct {
 	// MaxServerMessage is how long a message for FromServer may be, in bytes of payload.
 	// Default: DefaultMaxMessage.
 	MaxServerMessage int
-	// RefuseLongServerMessage makes a longer one, or one with more frames, a violation.
-	// Otherwise it is passed on as it comes, and FromServer is not called for it.
-	RefuseLongServerMessage bool
+	// RefuseLongServerMessage, if set, is asked about a longer one, or one with more frames:
+	// true makes it a violation. Otherwise it is passed on as it comes, and FromServer is
+	// not called for it. It is called as FromServer is.
+	RefuseLongServerMessage func() bool
 	// MaxFragments is how many frames a message for FromClient or FromServer may have.
 	// Default: DefaultMaxFragments.
 	MaxFragments int
@@ -84,7 +85,7 @@ type Options struct {
 	// Default: CloseWait.
 	AnswerWait time.Duration
 
-	// Now is the clock of MessagesPerSecond. Default: time.Now.
+	// Now is the clock of MessagesPerSecond and Conn.Heard. Default: time.Now.
 	Now func() time.Time
 }
 

@@ -76,6 +76,9 @@ func (c *Conn) input(p []byte) ([]byte, error) {
 		return b, nil
 	}
 	n, err := c.stream.Read(p)
+	if n > 0 {
+		c.heard.Store(c.options.Now().UnixNano())
+	}
 	return p[:n], err
 }
 

@@ -116,7 +116,7 @@ func (c *Conn) clientLost(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.open() {
-		c.cause = err
+		c.setCause(err)
 		c.beginWaiting()
 	}
 	if !c.gone && !c.ended {
