@@ -14,6 +14,7 @@ type Identity struct {
 	expires  time.Time
 	// undated says that nobody knows when the token was issued, or to whom.
 	undated bool
+	use     Use
 
 	// keys holds the Key of each entry that can concern this identity, indexed by
 	// the constants below; a zero Key where the identity has no such identifier.
@@ -107,6 +108,9 @@ func (id *Identity) IssuedAt() time.Time { return id.issuedAt }
 
 // Expires returns the time from which verification refuses the token, or the zero time.
 func (id *Identity) Expires() time.Time { return id.expires }
+
+// Use returns what the token was issued for, where that was seen (see List.Learn).
+func (id *Identity) Use() Use { return id.use }
 
 // Equal reports whether the verdict on both identities is always the same and both expire
 // at the same time.

@@ -20,7 +20,21 @@ type Issuance struct {
 	IssuedAt time.Time
 	// Expires is when it ends, or the zero time where nobody has said.
 	Expires time.Time
+	// Use is what it was issued for.
+	Use Use
 }
+
+// Use is what a token is good for. Its numbers are stored: they never change.
+type Use uint8
+
+const (
+	// UseUnknown means that nobody has said.
+	UseUnknown Use = 0
+	// UseAccess means that it lets calls through.
+	UseAccess Use = 1
+	// UseRefresh means that it is exchanged for others.
+	UseRefresh Use = 2
+)
 
 // Learn records durably what was seen of a token being issued after since, a Mark taken
 // before the issuer was asked for it. It returns the identity that the token has
@@ -40,6 +54,7 @@ func (l *List) Learn(ctx context.Context, seen Issuance, since Mark) (*Identity,
 		seen.Expires = Forever
 	}
 	id := NewIdentity(seen.Realm, seen.Token, seen.Session, seen.Client, seen.IssuedAt, seen.Expires)
+	id.use = seen.Use
 	entry := Entry{
 		Scope: ScopeKnown, Realm: id.realm, ID: id.token, At: id.issuedAt,
 		Expires: r.knownExpiry(id, l.now()), Note: encodeIssuance(id),
@@ -81,7 +96,8 @@ func (l *List) Known(ctx context.Context, realm, token string) (*Identity, error
 }
 
 // The Note of an entry with ScopeKnown: the session and the client, each with its
-// length in front, and the expiry in Unix nanoseconds, 0 where there is none.
+// length in front, the expiry in Unix nanoseconds, 0 where there is none, and the use,
+// which is left out if it is unknown.
 
 func encodeIssuance(id *Identity) string {
 	note := make([]byte, 0, len(id.session)+len(id.client)+binary.MaxVarintLen64+4)
@@ -93,7 +109,11 @@ func encodeIssuance(id *Identity) string {
 	if !id.expires.IsZero() {
 		expires = id.expires.UnixNano()
 	}
-	return string(binary.AppendVarint(note, expires))
+	note = binary.AppendVarint(note, expires)
+	if id.use != UseUnknown {
+		note = append(note, byte(id.use))
+	}
+	return string(note)
 }
 
 var errIssuance = errors.New("record of what was issued is damaged")
@@ -110,12 +130,16 @@ func identityOf(e Entry) (*Identity, error) {
 		texts[i], rest = string(rest[n:n+int(length)]), rest[n+int(length):]
 	}
 	nanoseconds, n := binary.Varint(rest)
-	if n <= 0 || n != len(rest) {
+	if n <= 0 || len(rest)-n > 1 {
 		return nil, errIssuance
 	}
 	var expires time.Time
 	if nanoseconds != 0 {
 		expires = time.Unix(0, nanoseconds)
 	}
-	return NewIdentity(e.Realm, e.ID, texts[0], texts[1], e.At, expires), nil
+	id := NewIdentity(e.Realm, e.ID, texts[0], texts[1], e.At, expires)
+	if len(rest) > n {
+		id.use = Use(rest[n])
+	}
+	return id, nil
 }

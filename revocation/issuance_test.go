@@ -70,6 +70,22 @@ func TestTokenSeenBeingIssuedIsKnownWithItsOwner(t *testing.T) {
 	}
 }
 
+func TestTheUseOfAKnownTokenIsKept(t *testing.T) {
+	c, store := newClock(), newFakeStore()
+	list := openList(t, store, c, revocation.Options{})
+	for use, token := range map[revocation.Use]string{revocation.UseUnknown: "u", revocation.UseAccess: "a", revocation.UseRefresh: "r"} {
+		if id := learn(t, list, revocation.Issuance{Token: token, Session: "s", Use: use}); id.Use() != use {
+			t.Errorf("%s: learned with use %d", token, id.Use())
+		}
+		if id := known(t, list, token); id == nil || id.Use() != use || id.Session() != "s" {
+			t.Errorf("%s: known as %+v", token, id)
+		}
+	}
+	if id := known(t, list, "nobody's"); id != nil {
+		t.Errorf("%+v", id)
+	}
+}
+
 func TestCutoffCoversWhatWasKnownBefore(t *testing.T) {
 	c := newClock()
 	list := openList(t, newFakeStore(), c, revocation.Options{})
