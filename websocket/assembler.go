@@ -78,10 +78,15 @@ func (a *assembler) xor(f frame) []byte {
 
 // pass lets the message go on for which message was called.
 func (a *assembler) pass() {
+	a.keep()
+	a.release()
+}
+
+// keep is for a message for which message was called, and will be again.
+func (a *assembler) keep() {
 	if len(a.frames) == 1 {
 		a.xor(a.frames[0])
 	}
-	a.release()
 }
 
 // release lets go on what is held, as it is.

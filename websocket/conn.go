@@ -26,9 +26,11 @@ type Conn struct {
 	reading   sync.Mutex
 	client    scanner
 	inspector *clientInspector // nil: the client's messages are not inspected
-	buffered  []byte           // came with the handshake and was not read yet
+	buffered  []byte           // came with the handshake, or behind a message that waits
+	wait      func()           // of a message that waits, or nil
 	ready     []byte           // what Read returns next; may be memory of Read's caller during the call
 	joined    []byte           // memory for ready where it begins in an earlier segment
+	streamErr error            // with which stream has ended behind a message that waits
 	readErr   error            // how the client's direction ended by itself
 	lastAsked bool             // Options.LastMessage was called
 	// closePassed is set when the client's close frame goes on to the upstream, closeHeld

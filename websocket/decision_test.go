@@ -184,6 +184,63 @@ func TestMessageLimit(t *testing.T) {
 }
 
 // An announced length costs nothing, and a long message is forgotten.
+// endingStream is a fakeStream whose last segment comes with its end.
+type endingStream struct{ *fakeStream }
+
+func (s endingStream) Read(p []byte) (int, error) {
+	n, err := s.fakeStream.Read(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && len(s.segments) == 0 {
+		err = s.end
+	}
+	return n, err
+}
+
+// What a message waits for may be the answer to one in the same segment.
+func TestAMessageThatWaitsHoldsUpWhatIsBehindItAndNothingElse(t *testing.T) {
+	fragmented := slices.Concat(client(ws.OpText, false, "la"), client(ws.OpPing, true, "p"), client(ws.OpContinuation, true, "ter"))
+	for name, message := range map[string][]byte{"in a frame": text("later"), "in fragments": fragmented} {
+		for cut, segments := range cuts(slices.Concat(text("first"), message, text("behind"), byeReply)) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStream(segments...)
+				s.finish(io.EOF)
+				released, asked := make(chan struct{}), 0
+				var seen []string
+				c := open(t, endingStream{s}, Options{FromClient: func(m Message) Decision {
+					seen = append(seen, string(m.Payload))
+					if string(m.Payload) == "later" {
+						if asked++; asked <= 2 {
+							return Later(func() { <-released })
+						}
+					}
+					return Pass()
+				}})
+				u := read(c)
+				synctest.Wait()
+				before := text("first")
+				if name == "in fragments" {
+					before = append(before, client(ws.OpPing, true, "p")...)
+				}
+				if got := u.bytes(); !bytes.Equal(got, before) {
+					t.Fatalf("%s, %s: %q before it may go on", name, cut, got)
+				}
+				close(released)
+				want := slices.Concat(before, text("later"), text("behind"), byeReply)
+				if name == "in fragments" {
+					want = slices.Concat(before, client(ws.OpText, false, "la"), client(ws.OpContinuation, true, "ter"), text("behind"), byeReply)
+				}
+				if got, err := u.wait(); !bytes.Equal(got, want) || !errors.Is(err, io.EOF) {
+					t.Errorf("%s, %s: %q, %v", name, cut, got, err)
+				}
+				if !slices.Equal(seen, []string{"first", "later", "later", "later", "behind"}) {
+					t.Errorf("%s, %s: %q", name, cut, seen)
+				}
+			})
+		}
+	}
+}
+
 // A callback that waits for something else finds out that nobody waits for it any more.
 func TestACallbackIsToldThatTheConnectionIsBeingEnded(t *testing.T) {
 	for name, end := range map[string]func(*Conn){
@@ -192,14 +249,18 @@ func TestACallbackIsToldThatTheConnectionIsBeingEnded(t *testing.T) {
 		"failed write": func(c *Conn) { _, _ = c.Write(server(ws.OpText, true, "x")) },
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			s := newStream(text("wait"))
+			s := newStream(text("wait"), text("behind"))
 			var c *Conn
 			waiting, asked := true, 0
 			c = open(t, s, Options{
-				FromClient: func(Message) Decision {
-					<-c.Ending()
-					waiting = false
-					return Pass()
+				FromClient: func(m Message) Decision {
+					if string(m.Payload) == "behind" {
+						t.Errorf("%s: a message goes on that waits", name)
+					}
+					return Later(func() {
+						<-c.Ending()
+						waiting = false
+					})
 				},
 				LastMessage: func() []byte { asked++; return nil },
 			})

@@ -45,8 +45,18 @@ func (i *clientInspector) visit(kind part, b []byte) error {
 	if client.left > 0 || client.fragmented {
 		return nil
 	}
+	return i.settle()
+}
+
+// errLater says that the message that is complete waits.
+var errLater = errors.New("not decided yet")
+
+// settle decides about the message that is complete and forgets it, unless it waits.
+func (i *clientInspector) settle() error {
 	err := i.decide()
-	i.forget()
+	if !errors.Is(err, errLater) {
+		i.forget()
+	}
 	return err
 }
 
@@ -78,6 +88,10 @@ func (i *clientInspector) decide() error {
 	case actionDrop:
 	case actionAnswer:
 		return i.conn.answer(i.op, d.payload)
+	case actionLater:
+		i.keep()
+		i.conn.wait = d.wait
+		return errLater
 	default:
 		return disconnected(d.closing)
 	}

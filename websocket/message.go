@@ -28,6 +28,7 @@ type Decision struct {
 	action  action
 	payload []byte
 	closing Closing
+	wait    func()
 }
 
 type action uint8
@@ -38,6 +39,7 @@ const (
 	actionDrop
 	actionAnswer
 	actionDisconnect
+	actionLater
 )
 
 // Pass lets the message go on, in the frames that it came in.
@@ -52,6 +54,12 @@ func Drop() Decision { return Decision{action: actionDrop} }
 // message, and if more than Options.MaxPending waits while the client does not read, for
 // the client.
 func Answer(payload []byte) Decision { return Decision{action: actionAnswer, payload: payload} }
+
+// Later keeps a message of the client back until wait has returned, and then asks about it
+// again. The messages before it go on meanwhile, and none behind it does. wait is called by
+// Read, and returns at the latest when Conn.Ending is closed. For a message of the upstream
+// it is no decision.
+func Later(wait func()) Decision { return Decision{action: actionLater, wait: wait} }
 
 // Disconnect discards the message and ends the connection, like Conn.Disconnect.
 func Disconnect(cl Closing) Decision { return Decision{action: actionDisconnect, closing: cl} }

@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/gobwas/ws"
@@ -56,13 +57,20 @@ func (c *Conn) receive(p []byte) error {
 		if c.readErr != nil {
 			return c.readErr
 		}
+		if c.wait != nil && c.isOpen() {
+			c.resume()
+			return nil
+		}
 		b, err := c.input(p)
 		if c.isOpen() {
 			c.take(b)
 		} else {
 			c.drain(b)
 		}
-		if err != nil {
+		switch {
+		case err != nil && c.wait != nil:
+			c.streamErr = err
+		case err != nil:
 			c.clientGone(err)
 		}
 	}
@@ -74,6 +82,9 @@ func (c *Conn) input(p []byte) ([]byte, error) {
 	if b := c.buffered; len(b) > 0 {
 		c.buffered = nil
 		return b, nil
+	}
+	if c.streamErr != nil {
+		return nil, c.streamErr
 	}
 	n, err := c.stream.Read(p)
 	if n > 0 {
@@ -102,13 +113,30 @@ func (c *Conn) take(b []byte) {
 		c.closePassed = c.closeHeld == nil
 		c.clientClosed(c.client.closeCode)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errLater):
+		c.buffered = bytes.Clone(b[n:])
+	case err != nil:
 		if _, violated := errors.AsType[*ViolationError](err); violated {
 			c.client.breakOff()
 		}
 		c.fail(err)
 		c.drain(b[n:])
 	}
+}
+
+// resume waits for what the message waits for, and asks about it again.
+func (c *Conn) resume() {
+	wait := c.wait
+	c.wait = nil
+	wait()
+	if !c.isOpen() {
+		return
+	}
+	if err := c.inspector.settle(); err != nil && !errors.Is(err, errLater) {
+		c.fail(err)
+	}
+	c.ready = c.inspector.out
 }
 
 // drain follows b's frames while the connection is being ended. What is in them is
