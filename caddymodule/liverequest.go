@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/gobwas/ws"
 	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
@@ -92,7 +93,11 @@ type followed struct {
 // expires meanwhile, or if the client may no longer call from its address. It returns when
 // the request, or the connection that it was upgraded to, has ended.
 func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, f followed) error {
-	ctx, cancel := context.WithCancel(r.Context())
+	from, isConnect := r.Context(), r.Method == http.MethodConnect
+	if isConnect {
+		from = context.WithoutCancel(from)
+	}
+	ctx, cancel := context.WithCancel(from)
 	l := &liveRequest{handler: h, cancel: cancel, tap: f.tap, limits: f.limits}
 	if h.AllowIPs != nil {
 		l.addr = clientAddr(r)
@@ -104,9 +109,12 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	l.w.ResponseWriter, l.w.live = w, l
 	defer l.end()
+	if isConnect {
+		defer context.AfterFunc(r.Context(), l.clientGone)()
+	}
 	var watched http.ResponseWriter = &l.w
 	r = r.WithContext(ctx)
-	switch isConnect := r.Method == http.MethodConnect; {
+	switch {
 	case !isConnect && len(r.Header["Upgrade"]) == 0:
 		l.set().young.add(l)
 	case !l.countSocket(f.identity):
@@ -130,6 +138,16 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		return err
 	}
 	return h.refuse(w, r, &refusal{reason: cutCauses[cause].refusal, err: err})
+}
+
+// clientGone is told that the client has reset the stream of an extended CONNECT. An
+// upstream that is connected may have to get a last message before the end.
+func (l *liveRequest) clientGone() {
+	if conn := l.socket(); conn != nil {
+		conn.Disconnect(websocket.Closing{Code: ws.StatusGoingAway})
+		return
+	}
+	l.cancel()
 }
 
 // watch puts the request into the set and checks it.
