@@ -90,6 +90,19 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		}
 //		reset            <path>
 //		jsonrpc          <path>
+//		websocket [<path>...] {
+//			protocol                    jsonrpc|none
+//			logout                      close|forward
+//			idle_timeout                <duration>
+//			on_unexpected_close         call <method>
+//			on_unexpected_close_timeout <duration>
+//			cancel_on_disconnect        on|off
+//			max_connections_per_client  <n>|off
+//			max_connections_per_token   <n>|off
+//			max_messages_per_second     <n>|off
+//			max_message_size            <size>
+//			max_pending                 <size>
+//		}
 //		public           <path>...
 //		ready            <path>
 //		cors_preflight   pass|check
@@ -197,7 +210,7 @@ func checkEndpoint(path string) error {
 var repeatable = map[string]bool{
 	"secret": true, "public_key": true, "algorithms": true, "issuer": true, "audience": true,
 	"public": true, "allow_ips": true, "forward_identity": true, "from": true, "jwks": true,
-	"pass_schemes": true,
+	"pass_schemes": true, "websocket": true,
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
@@ -250,6 +263,8 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	case "jsonrpc":
 		h.JSONRPC = new(JSONRPC)
 		return text(&h.JSONRPC.Path)(d)
+	case "websocket":
+		return h.unmarshalWebSocket(d)
 	case "dry_run":
 		return flag(&h.DryRun)(d)
 	case "allow_ips":

@@ -49,6 +49,11 @@ func (c *caller) client() string {
 	return c.identity.Client()
 }
 
+// isFor reports whether the credential may be presented for this use, as far as is known.
+func (c *caller) isFor(use revocation.Use) bool {
+	return c.identity == nil || c.identity.Use() == revocation.UseUnknown || c.identity.Use() == use
+}
+
 // checkSampling is of how many checks one is timed: to time each would make it a fifth dearer.
 const checkSampling = 64
 
@@ -60,12 +65,30 @@ func (h *Handler) authorize(r *http.Request) (c caller, refused *refusal) {
 		defer func() { checkSeconds.Observe(time.Since(begun).Seconds()) }()
 	}
 	found, err := h.sources.find(r)
+	return h.authorizeFound(r, found, err)
+}
+
+// authorizeFound is authorize for what sources.find has returned.
+func (h *Handler) authorizeFound(r *http.Request, found credential, err error) (caller, *refusal) {
 	if err != nil {
 		return caller{}, credentialRefusal(err)
 	}
-	c, refused = h.judge(r, found)
+	c, refused := h.judge(r, found)
 	if refused == nil {
 		h.sources.moveQuery(r, found.text)
+	}
+	return c, refused
+}
+
+// errUse says that a refresh token is presented as an access token, or the reverse.
+var errUse = errors.New("the token was issued for another use")
+
+// judgeAs is judge for a token that is presented for one use, and must not have been issued
+// for another.
+func (h *Handler) judgeAs(r *http.Request, raw string, use revocation.Use) (caller, *refusal) {
+	c, refused := h.judge(r, credential{text: raw})
+	if refused == nil && !c.isFor(use) {
+		return caller{}, credentialRefusal(errUse)
 	}
 	return c, refused
 }
@@ -146,7 +169,7 @@ func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) 
 
 // lacksClaim reports whether a token lacks what a logout revokes.
 func (h *Handler) lacksClaim(id *revocation.Identity) bool {
-	if h.logout.exact == "" {
+	if !h.hasLogout {
 		return false
 	}
 	return h.logoutScope == revocation.ScopeClient && id.Client() == "" ||

@@ -88,6 +88,8 @@ type Handler struct {
 	Reset *Reset `json:"reset,omitempty"`
 	// JSONRPC is where the API takes JSON-RPC over HTTP.
 	JSONRPC *JSONRPC `json:"jsonrpc,omitempty"`
+	// WebSockets says how WebSockets at certain paths are followed.
+	WebSockets []*WebSocket `json:"websockets,omitempty"`
 	// Public are the paths that need no credential: exact, or everything below one
 	// with "/*" at the end.
 	Public []string `json:"public,omitempty"`
@@ -125,21 +127,25 @@ type Handler struct {
 	opaque   *opaqueTokens   // nil: no other token is taken
 	apiKeys  *apiKeys        // nil: no API key is taken
 	dialect  dialect.Dialect
-	sources  sources
-	forward  forwarder
-	allowed  *allowLists
-	unproven *unprovenLimit
+	// rpcDialect is that of messages on a WebSocket.
+	rpcDialect dialect.Dialect
+	sources    sources
+	forward    forwarder
+	allowed    *allowLists
+	unproven   *unprovenLimit
 
 	login, logout, refreshAt    endpoint
 	readyAt                     endpoint
 	loginMethods, logoutMethods methods
 	reset                       prefix
 	rpc                         *rpcPaths // nil: none
+	sockets                     sockets
 	issue                       answerPaths
 	refreshToken, logoutToken   tokenPlaces
 	rotates                     bool
 	learns                      bool // tokens are known from their issue
 	rotateGrace                 time.Duration
+	hasLogout                   bool
 	logoutScope                 revocation.Scope
 	scopeRules                  scopeRules
 	acceptExpired               bool
@@ -172,6 +178,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.pass(w, r, next)
 	}
 	p := parsePath(requestURL(r))
+	if asksForWebSocket(r) {
+		s, ok := h.sockets.at(p)
+		if !ok {
+			return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errAmbiguousPath}, next)
+		}
+		if s != nil && s.isRPC() {
+			return h.serveRPCSocket(w, r, next, s)
+		}
+	}
 	switch {
 	case h.logout.mayBe(p):
 		return h.serveLogout(w, r, next)
@@ -205,21 +220,38 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 	if c.session != nil {
 		w = h.apiKeys.nameSession(w, r, c)
 	}
-	isSocket := len(r.Header["Upgrade"]) > 0 || r.Method == http.MethodConnect
+	isSocket := asksForWebSocket(r)
 	if c.identity != nil && !h.dryRun && (h.follows || isSocket) {
-		return h.follow(w, r, next, followed{identity: c.identity})
+		return h.follow(w, r, next, followed{identity: c.identity, limits: h.limitsOf(r, isSocket)})
 	}
 	return next.ServeHTTP(w, r)
+}
+
+// limitsOf returns the limits of a WebSocket whose messages are not looked into; nil are the
+// defaults.
+func (h *Handler) limitsOf(r *http.Request, isSocket bool) *WebSocketLimits {
+	if !isSocket || len(h.sockets) == 0 {
+		return nil
+	}
+	if s, _ := h.sockets.at(parsePath(requestURL(r))); s != nil {
+		return s.Limits
+	}
+	return nil
 }
 
 // pass forwards a request that needs no credential, without the header fields by which
 // some upstreams let it say that it means another path or method.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	h.removeRerouting(r)
+	return next.ServeHTTP(w, r)
+}
+
+// removeRerouting prepares a request that needs no credential.
+func (h *Handler) removeRerouting(r *http.Request) {
 	h.sources.apiKey.removeSession(r.Header)
 	for _, name := range reroutingHeaders {
 		delete(r.Header, name)
 	}
-	return next.ServeHTTP(w, r)
 }
 
 var reroutingHeaders = []string{

@@ -55,7 +55,7 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyh
 	// An answer that cannot be read issues nothing that we could record.
 	seen, _ := h.learn(r, answer, since, nil)
 	refused := seen.refused
-	if refused == nil && seen.client != "" && !h.addressAllowed(r, seen.client) {
+	if refused == nil && seen.owner.Client != "" && !h.addressAllowed(r, seen.owner.Client) {
 		refused = &refusal{reason: dialect.AddressForbidden}
 	}
 	if refused != nil && !h.waves(r, refused) {
@@ -76,8 +76,8 @@ func (h *Handler) refuseLogin(w http.ResponseWriter, r *http.Request, next caddy
 // learned is what an answer has taught.
 type learned struct {
 	found   issued
-	client  string   // whose the tokens are
-	refused *refusal // why they must not be handed out
+	owner   revocation.Issuance // whose the tokens are
+	refused *refusal            // why they must not be handed out
 }
 
 // learn reads an answer and records the issuance of the tokens in it. used is the
@@ -106,18 +106,23 @@ func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark,
 // newToken is one token that an answer hands out.
 type newToken struct {
 	raw     string
-	expires time.Time            // as the answer says, or zero
+	expires time.Time // as the answer says, or zero
+	use     revocation.Use
 	id      *revocation.Identity // what the token says itself; nil for an opaque one
 }
 
 // learnTokens records the tokens of an answer as belonging together.
 func (h *Handler) learnTokens(r *http.Request, seen *learned, since revocation.Mark, used *revocation.Identity) {
 	tokens := []newToken{
-		{raw: seen.found.access, expires: seen.found.accessExpires},
-		{raw: seen.found.refresh, expires: seen.found.refreshExpires},
+		{raw: seen.found.access, expires: seen.found.accessExpires, use: revocation.UseAccess},
+		{raw: seen.found.refresh, expires: seen.found.refreshExpires, use: revocation.UseRefresh},
 	}
-	realm, _ := h.onlyRealm()
-	owner := revocation.Issuance{Realm: realm}
+	if tokens[1].raw == "" || tokens[1].raw == tokens[0].raw {
+		// One token is good for both.
+		tokens[0].use, tokens[1].use = revocation.UseUnknown, revocation.UseUnknown
+	}
+	owner := &seen.owner
+	owner.Realm, _ = h.onlyRealm()
 	for i := range tokens {
 		t := &tokens[i]
 		if t.raw == "" || !h.takesAsJWT(t.raw) {
@@ -136,12 +141,11 @@ func (h *Handler) learnTokens(r *http.Request, seen *learned, since revocation.M
 	}
 	owner.Client = firstOf(owner.Client, seen.found.client, clientOf(used))
 	owner.Session = firstOf(owner.Session, seen.found.session, sessionOf(used))
-	seen.client = owner.Client
 	for _, t := range tokens {
 		if t.raw == "" {
 			continue
 		}
-		if refused := h.learnToken(r, t, &owner, since); refused != nil {
+		if refused := h.learnToken(r, t, owner, since); refused != nil {
 			seen.refused = refused
 			return
 		}

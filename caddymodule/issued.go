@@ -119,6 +119,7 @@ func (h *Handler) issuanceOf(ctx context.Context, t newToken, owner *revocation.
 		owner.Session = "login:" + rand.Text()
 	}
 	seen := *owner
+	seen.Use = t.use
 	if t.id != nil {
 		seen.Realm, seen.Token = t.id.Realm(), t.id.Token()
 		seen.IssuedAt, seen.Expires = t.id.IssuedAt(), t.id.Expires()

@@ -104,7 +104,7 @@ func (h *Handler) newOpaqueTokens(config *Opaque) (*opaqueTokens, error) {
 		clientClaim: orDefault(h.ClientClaim, "sub"), sessionClaim: orDefault(h.SessionClaim, "sid"),
 		leeway: durationOr(h.Leeway, defaultLeeway),
 	}
-	if h.logout.exact != "" {
+	if h.hasLogout {
 		o.scope = h.logoutScope
 	}
 	o.cutOff = o.scope > revocation.ScopeToken || len(h.scopeRules) > 0 || h.reset.loose != ""

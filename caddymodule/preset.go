@@ -58,8 +58,8 @@ func ecgrid() *Handler {
 // deribitLifetime is how long the API's tokens live by its documentation: 31,536,000 s.
 const deribitLifetime = 365 * 24 * time.Hour
 
-// deribit, the side of HTTP: opaque tokens, and a signature scheme of its own. A logout
-// exists on a WebSocket alone.
+// deribit: opaque tokens, and over HTTP a signature scheme of its own. A logout exists on a
+// WebSocket alone.
 func deribit() *Handler {
 	return &Handler{
 		Login: &Login{
@@ -72,6 +72,7 @@ func deribit() *Handler {
 		Refresh:     &Refresh{Rotate: new(false)},
 		Logout:      &Logout{Scope: "session"},
 		JSONRPC:     &JSONRPC{Path: "/api/v2"},
+		WebSockets:  []*WebSocket{{Paths: []string{"/ws/api/v2"}, Protocol: protocolJSONRPC}},
 		Opaque:      &Opaque{Mode: opaquePass},
 		PassSchemes: []string{"deri-hmac-sha256"},
 		Responses:   "deribit",
@@ -147,6 +148,7 @@ func (h *Handler) effective() Handler {
 		}
 		overrideAny(&e.Reset, from.Reset)
 		overrideAny(&e.JSONRPC, from.JSONRPC)
+		overrideWebSockets(&e.WebSockets, from.WebSockets)
 		overrideAny(&e.Opaque, from.Opaque)
 		overrideList(&e.PassSchemes, from.PassSchemes)
 		overrideAny(&e.Responses, from.Responses)

@@ -46,9 +46,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fieldError("responses", err)
 	}
 	h.remembersID = settings.Responses == "deribit"
+	// Whatever requests are answered with, messages are answered in JSON-RPC.
+	if h.rpcDialect, err = newDialect("deribit", nil); err != nil {
+		return fieldError("websocket", err)
+	}
 	if err := h.provisionEndpoints(&settings); err != nil {
 		return err
 	}
+	if h.sockets, err = newSockets(settings.WebSockets); err != nil {
+		return fieldError("websocket", err)
+	}
+	h.hasLogout = h.logout.exact != "" || h.sockets.speakRPC()
 	if h.sources, err = newSources(h.From); err != nil {
 		return fieldError("from", err)
 	}
@@ -128,7 +136,7 @@ func (h *Handler) checkUnused(settings Handler) error {
 		return fieldError("algorithms", errors.New("there is no key that could have one"))
 	case h.verifier == nil && !introspects && len(h.Audiences) > 0:
 		return fieldError("audience", errors.New("opaque tokens say nothing about it"))
-	case settings.Opaque != nil && settings.Opaque.Mode == opaqueKnown && len(h.issue.access) == 0 && len(h.issue.refresh) == 0:
+	case settings.Opaque != nil && settings.Opaque.Mode == opaqueKnown && len(h.issue.access) == 0 && len(h.issue.refresh) == 0 && !h.sockets.speakRPC():
 		return fieldError("opaque", errors.New("known: no login says where its answer has the tokens, so none would ever be taken"))
 	}
 	if _, ok := h.onlyRealm(); !ok && h.reset.loose != "" {
@@ -161,7 +169,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 	// A token that the logout could not reach is not accepted to begin with, unless it is
 	// known from its issue whose it is.
 	requires := func(scope revocation.Scope, learned bool) bool {
-		return h.logout.exact != "" && h.logoutScope == scope && !learned
+		return h.hasLogout && h.logoutScope == scope && !learned
 	}
 	watched := len(h.issue.access) > 0
 	return token.NewVerifier(token.Config{

@@ -12,6 +12,7 @@ import (
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/jsonrpc"
+	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
 )
 
@@ -92,6 +93,9 @@ func (h *Handler) serveRPC(w http.ResponseWriter, r *http.Request, next caddyhtt
 	case call.method == "private/logout":
 		return h.refuseOr(w, r, &refusal{reason: dialect.NotWebSocket}, next)
 	case issuesTokens(call.method) && call.refresh.raw != "":
+		if _, refused := h.judgeAs(r, call.refresh.raw, revocation.UseRefresh); refused != nil {
+			return h.refuseOr(w, r, refused, next)
+		}
 		return h.exchange(w, r, next, call.refresh.raw)
 	case issuesTokens(call.method):
 		return h.serveLogin(w, r, next)
@@ -111,6 +115,9 @@ func (h *Handler) serveRPC(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return h.refuseOr(w, r, credentialRefusal(err), next)
 	}
 	c, refused := h.judge(r, found)
+	if refused == nil && !c.isFor(revocation.UseAccess) {
+		refused = credentialRefusal(errUse)
+	}
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}

@@ -46,6 +46,12 @@ func checkUpgrade(r *http.Request) bool {
 	return true
 }
 
+// asksForWebSocket reports whether a request for which checkUpgrade was true asks for
+// WebSocket.
+func asksForWebSocket(r *http.Request) bool {
+	return r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
+}
+
 // removeConnectionTokens takes the names for which drop is true out of the
 // Connection header field (RFC 9110 §7.6.1).
 func removeConnectionTokens(h http.Header, drop func(name string) bool) {

@@ -1,0 +1,258 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"sync"
+	"time"
+
+	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/jsonrpc"
+	"example.com/caddy-token-auth/revocation"
+)
+
+// rpcAuthorizer judges the tokens on one connection like those of requests, records those
+// that it hands out, and has the connection depend on those that it works with.
+type rpcAuthorizer struct {
+	conn *rpcConnection
+	name string // of the sessions that begin on the connection
+	// checked says that the message at hand has a credential that was found good. It
+	// belongs to the client's direction.
+	checked bool
+
+	mu       sync.Mutex // guards what follows
+	since    revocation.Mark
+	marked   bool // since is that of the open call for tokens
+	tokens   []rpcToken
+	sessions map[string]string // realm of each session that has begun
+	err      error             // what has gone wrong last
+}
+
+// rpcToken is an access token that the connection depends on.
+type rpcToken struct {
+	identity *revocation.Identity
+	// carried says that calls carry it: it is not just the connection's own.
+	carried bool
+}
+
+func newRPCAuthorizer(c *rpcConnection) *rpcAuthorizer {
+	return &rpcAuthorizer{conn: c, name: "connection:" + rand.Text(), sessions: make(map[string]string)}
+}
+
+// Check implements jsonrpc.Authorizer.
+func (a *rpcAuthorizer) Check(ctx context.Context, cred jsonrpc.Credential) jsonrpc.Verdict {
+	refused := a.check(ctx, cred)
+	if refused != nil {
+		a.fails(refused.err)
+		return jsonrpc.Verdict{Reason: refused.reason}
+	}
+	a.checked = true
+	return jsonrpc.Verdict{Live: true}
+}
+
+func (a *rpcAuthorizer) check(ctx context.Context, cred jsonrpc.Credential) *refusal {
+	h := a.conn.handler
+	r := a.conn.request
+	use := revocation.UseAccess
+	if cred.Refresh {
+		use = revocation.UseRefresh
+	}
+	c, refused := h.judgeAs(r, string(cred.Token), use)
+	switch {
+	case refused != nil:
+		return refused
+	case cred.Refresh:
+		return h.checkStore(r, &c)
+	case cred.Own || h.dryRun:
+		return nil
+	}
+	return a.depend(rpcToken{identity: c.identity, carried: true})
+}
+
+// depend has the connection end with a token, as which it is known from now on.
+func (a *rpcAuthorizer) depend(t rpcToken) *refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.tokens {
+		if known := &a.tokens[i]; known.identity.Equal(t.identity) {
+			known.carried = known.carried || t.carried
+			return nil
+		}
+	}
+	if err := a.conn.live.depend(t.identity); err != nil {
+		return dependencyRefusal(err)
+	}
+	a.tokens = append(a.tokens, t)
+	return nil
+}
+
+// dependencyRefusal is the refusal for an error of liveRequest.depend.
+func dependencyRefusal(err error) *refusal {
+	switch {
+	case errors.Is(err, errCut):
+		return &refusal{reason: dialect.RevokedCredential, err: err}
+	case errors.Is(err, errTooManyConnections):
+		return &refusal{reason: dialect.TooManyConnections, err: err}
+	}
+	return &refusal{reason: dialect.RateLimited, err: err}
+}
+
+// Asking implements jsonrpc.Authorizer.
+func (a *rpcAuthorizer) Asking(ctx context.Context) {
+	list := a.conn.handler.app.list(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.marked = list != nil; a.marked {
+		a.since = list.Mark()
+	}
+}
+
+// Learned implements jsonrpc.Authorizer. The session of the tokens is the API's own where
+// it names one; otherwise that of the refresh token that they were issued for, or one of
+// this connection.
+func (a *rpcAuthorizer) Learned(ctx context.Context, grant jsonrpc.Grant) (string, error) {
+	owner, refused := a.learn(ctx, grant)
+	if refused != nil {
+		a.fails(refused.err)
+		return "", &jsonrpc.RefusedError{Reason: refused.reason, Err: refused.err}
+	}
+	return owner.Session, nil
+}
+
+const (
+	methodAuth  = "public/auth"
+	typeRefresh = "refresh_token"
+)
+
+func (a *rpcAuthorizer) learn(ctx context.Context, grant jsonrpc.Grant) (owner revocation.Issuance, refused *refusal) {
+	h, r := a.conn.handler, a.conn.request
+	list := h.app.list(ctx)
+	a.mu.Lock()
+	since, marked := a.since, a.marked
+	a.mu.Unlock()
+	if list == nil || !marked {
+		return owner, &refusal{reason: dialect.Unavailable, err: revocation.ErrClosed}
+	}
+	var exchanged *caller
+	var used *revocation.Identity
+	if grant.Used != "" {
+		c, err := h.verifyToken(ctx, string(grant.Used))
+		if err != nil {
+			return owner, credentialRefusal(err)
+		}
+		exchanged, used = &c, c.identity
+	}
+	if used != nil && h.rotates {
+		// Of several answers to one refresh token, one is handed out.
+		release, err := h.app.shared.refreshes.acquire(ctx, revocation.KeyOf(revocation.ScopeToken, used.Realm(), used.Token()))
+		if err != nil {
+			return owner, &refusal{reason: dialect.Unavailable, err: err}
+		}
+		defer release()
+		if refused := h.checkStore(r, exchanged); refused != nil {
+			return owner, refused
+		}
+	}
+	seen := learned{found: issued{
+		access: string(grant.Access), refresh: string(grant.Refresh),
+		session: firstOf(grant.SID, sessionOf(used), a.sessionOf(grant)),
+	}}
+	if grant.ExpiresIn > 0 {
+		seen.found.accessExpires = time.Now().Add(grant.ExpiresIn)
+	}
+	h.learnTokens(r, &seen, since, used)
+	switch {
+	case seen.refused != nil:
+		return owner, seen.refused
+	case seen.owner.Client != "" && !h.addressAllowed(r, seen.owner.Client):
+		return owner, &refusal{reason: dialect.AddressForbidden}
+	}
+	if exchanged != nil {
+		if refused := a.exchanged(list, since, exchanged, grant); refused != nil {
+			return owner, refused
+		}
+	}
+	a.mu.Lock()
+	a.sessions[seen.owner.Session] = seen.owner.Realm
+	a.mu.Unlock()
+	if grant.Method == methodAuth {
+		refused = a.becomes(ctx, grant, used)
+	}
+	return seen.owner, refused
+}
+
+// sessionOf is the name of a session that begins on this connection: one for all that its
+// logins hand out, and one for each name that they give.
+func (a *rpcAuthorizer) sessionOf(grant jsonrpc.Grant) string {
+	if name := grant.SessionName(); name != "" {
+		return a.name + ":" + name
+	}
+	return a.name
+}
+
+// exchanged accounts for an exchange of a refresh token, as its like does for requests.
+func (a *rpcAuthorizer) exchanged(list *revocation.List, since revocation.Mark, used *caller, grant jsonrpc.Grant) *refusal {
+	h, r := a.conn.handler, a.conn.request
+	// A logout that came while the upstream was working wins.
+	if refused := h.checkStore(r, used); refused != nil {
+		return refused
+	}
+	spent := grant.Type == typeRefresh && grant.Refresh != "" && grant.Refresh != grant.Used
+	if !spent || !h.rotates {
+		return nil
+	}
+	if err := h.rotate(r, list, since, used); err != nil {
+		return &refusal{reason: dialect.Unavailable, err: err}
+	}
+	return nil
+}
+
+// becomes makes the access token of a grant the connection's own. The connection no longer
+// depends on the one before, nor on others that a refresh replaces: those of its session.
+func (a *rpcAuthorizer) becomes(ctx context.Context, grant jsonrpc.Grant, used *revocation.Identity) *refusal {
+	h := a.conn.handler
+	if h.dryRun {
+		return nil
+	}
+	c, err := h.verifyToken(ctx, string(grant.Access))
+	if err != nil {
+		return credentialRefusal(err)
+	}
+	if refused := a.depend(rpcToken{identity: c.identity}); refused != nil {
+		return refused
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	refreshed := used != nil && grant.Type == typeRefresh && used.Session() != ""
+	kept := a.tokens[:0]
+	for _, t := range a.tokens {
+		if !t.identity.Equal(c.identity) {
+			replaced := refreshed && t.identity.Realm() == used.Realm() && t.identity.Session() == used.Session()
+			if replaced || !t.carried {
+				a.conn.live.release(t.identity)
+				continue
+			}
+		}
+		kept = append(kept, t)
+	}
+	clear(a.tokens[len(kept):])
+	a.tokens = kept
+	return nil
+}
+
+// fails keeps an error for the log.
+func (a *rpcAuthorizer) fails(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.err = err
+}
+
+// takeErr returns it, once.
+func (a *rpcAuthorizer) takeErr() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	err := a.err
+	a.err = nil
+	return err
+}

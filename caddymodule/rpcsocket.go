@@ -1,0 +1,269 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/gobwas/ws"
+	"go.uber.org/zap"
+
+	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/jsonrpc"
+	"example.com/caddy-token-auth/token"
+	"example.com/caddy-token-auth/websocket"
+)
+
+// serveRPCSocket forwards a WebSocket whose messages are calls. The handshake needs no
+// credential. One that it has is judged like any other, and the connection ends with it,
+// since the API may have taken it; for calls it counts for nothing.
+func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, s *socket) error {
+	var c caller
+	found, err := h.sources.find(r)
+	if errors.Is(err, token.ErrMissing) {
+		h.removeRerouting(r)
+	} else {
+		var refused *refusal
+		if c, refused = h.authorizeFound(r, found, err); refused != nil {
+			return h.refuseOr(w, r, refused, next)
+		}
+		decisions.allowed.Inc()
+		h.admit(r, &c)
+		if c.session != nil {
+			w = h.apiKeys.nameSession(w, r, &c)
+		}
+	}
+	// Messages are read here: nothing may be agreed on that changes their bytes.
+	delete(r.Header, "Sec-Websocket-Extensions")
+	conn, err := h.newRPCConnection(r, s)
+	if err != nil {
+		return h.refuseOr(w, r, &refusal{reason: dialect.Unavailable, err: err}, next)
+	}
+	defer conn.stop()
+	return h.follow(w, r, next, followed{identity: c.identity, tap: conn.tap, limits: s.Limits})
+}
+
+// Reasons and codes of close frames that are the sidecar's own (RFC 6455 §7.4.1).
+const (
+	codeIdle        = ws.StatusPolicyViolation
+	reasonIdle      = "idle timeout"
+	reasonHeartbeat = "heartbeat failed"
+)
+
+// rpcConnection is one WebSocket whose messages are calls.
+type rpcConnection struct {
+	handler *Handler
+	socket  *socket
+	request *http.Request // the handshake
+	session *jsonrpc.Session
+	auth    *rpcAuthorizer
+	live    *liveRequest // from tap on
+
+	// farewell is a logout that is passed on. It belongs to the client's direction.
+	farewell []byte
+
+	mu      sync.Mutex // guards what follows
+	beat    *time.Timer
+	idle    *time.Timer
+	stopped bool
+}
+
+func (h *Handler) newRPCConnection(r *http.Request, s *socket) (*rpcConnection, error) {
+	c := &rpcConnection{handler: h, socket: s, request: r}
+	c.auth = newRPCAuthorizer(c)
+	var err error
+	c.session, err = jsonrpc.NewSession(jsonrpc.Config{
+		Authorizer:          c.auth,
+		Dialect:             h.rpcDialect,
+		ForwardLogout:       s.Logout == logoutForward || h.dryRun,
+		CancelOnDisconnect:  s.CancelOnDisconnect != nil && *s.CancelOnDisconnect,
+		UnexpectedCloseCall: s.UnexpectedCloseCall,
+		MaxMessage:          s.maxMessage(),
+	})
+	return c, err
+}
+
+// tap begins to follow the connection.
+func (c *rpcConnection) tap(l *liveRequest) websocket.Options {
+	c.live = l
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if d := time.Duration(c.socket.IdleTimeout); d > 0 && !c.stopped {
+		c.idle = time.AfterFunc(d, c.checkIdle)
+	}
+	answerWait := time.Duration(c.socket.UnexpectedCloseTimeout)
+	if answerWait == 0 {
+		answerWait = defaultUnexpectedCloseTimeout
+	}
+	return websocket.Options{
+		FromClient: c.fromClient, FromServer: c.fromServer, InspectServer: c.session.Awaits,
+		LastMessage: c.lastMessage, TooLong: c.tooLong, RefuseLongServerMessage: c.session.AwaitsTokens,
+		MaxMessage: c.socket.maxMessage(), AnswerWait: answerWait,
+	}
+}
+
+// stop ends what is the connection's own.
+func (c *rpcConnection) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = true
+	for _, timer := range []*time.Timer{c.beat, c.idle} {
+		if timer != nil {
+			timer.Stop()
+		}
+	}
+}
+
+// fromClient decides about a message of the client.
+func (c *rpcConnection) fromClient(m websocket.Message) websocket.Decision {
+	c.auth.checked = false
+	d := c.session.FromClient(c.request.Context(), m.Payload)
+	if d.Action == jsonrpc.Wait && !c.handler.dryRun {
+		return websocket.Later(func() { c.await(d) })
+	}
+	c.note(d.Refused)
+	if c.handler.dryRun {
+		return websocket.Pass()
+	}
+	switch d.Action {
+	case jsonrpc.Forward:
+		if c.auth.checked {
+			decisions.allowed.Inc()
+		}
+		return websocket.Pass()
+	case jsonrpc.Answer:
+		return websocket.Answer(d.Payload)
+	case jsonrpc.Close:
+		return c.closing(d)
+	default:
+		return websocket.Drop()
+	}
+}
+
+// await waits until a message can be decided about, or the connection is being ended.
+func (c *rpcConnection) await(d jsonrpc.Decision) {
+	until := time.NewTimer(time.Until(d.Until))
+	defer until.Stop()
+	select {
+	case <-d.Settled:
+	case <-until.C:
+	case <-c.live.socket().Ending():
+	}
+}
+
+// closing ends the connection as the session says: normally after a logout.
+func (c *rpcConnection) closing(d jsonrpc.Decision) websocket.Decision {
+	if d.Payload != nil {
+		// What cannot be delivered is not missed: the connection ends.
+		_ = c.live.socket().Send(ws.OpText, d.Payload)
+	}
+	c.farewell = d.Upstream
+	return websocket.Disconnect(websocket.Closing{
+		Code: ws.StatusCode(d.Code), Reason: d.Reason, Graceful: c.session.LoggedOut(),
+	})
+}
+
+// tooLong is what the client is told about a message that is too long to be read.
+func (c *rpcConnection) tooLong() []byte {
+	d := c.session.TooLarge()
+	c.note(d.Refused)
+	return d.Payload
+}
+
+// lastMessage is what the upstream gets before the end: a logout that is passed on, or the
+// call that cancels orders.
+func (c *rpcConnection) lastMessage() []byte {
+	if c.farewell != nil {
+		return c.farewell
+	}
+	return c.session.UnexpectedClose()
+}
+
+// fromServer decides about a message of the upstream.
+func (c *rpcConnection) fromServer(m websocket.Message) websocket.Decision {
+	d := c.session.FromServer(c.request.Context(), m.Payload)
+	if d.CallAnswered {
+		c.live.socket().UpstreamAnswered()
+	}
+	c.note(d.Refused)
+	c.watchHeartbeat()
+	switch {
+	case d.Action == jsonrpc.Forward, c.handler.dryRun:
+		return websocket.Pass()
+	case d.Action == jsonrpc.Answer:
+		return websocket.Answer(d.Payload)
+	default:
+		return websocket.Drop()
+	}
+}
+
+// note counts and logs refused calls.
+func (c *rpcConnection) note(refused []dialect.Reason) {
+	for _, reason := range refused {
+		decisions.refuse(reason, c.handler.dryRun)
+		level := zap.DebugLevel
+		if reason == dialect.Unavailable {
+			level = zap.ErrorLevel
+		}
+		if entry := c.handler.refusals.Check(level, "call refused"); entry != nil {
+			entry.Write(zap.Stringer("reason", reason), zap.Error(c.auth.takeErr()))
+		}
+	}
+}
+
+// watchHeartbeat has the connection end unless the client answers the heartbeat that the
+// upstream has asked for.
+func (c *rpcConnection) watchHeartbeat() {
+	due, ok := c.session.HeartbeatDue()
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.stopped:
+	case c.beat == nil:
+		c.beat = time.AfterFunc(time.Until(due), c.checkHeartbeat)
+	default:
+		c.beat.Reset(time.Until(due))
+	}
+}
+
+func (c *rpcConnection) checkHeartbeat() {
+	due, ok := c.session.HeartbeatDue()
+	switch {
+	case !ok:
+	case time.Now().Before(due):
+		c.watchHeartbeat()
+	default:
+		c.end(codeIdle, reasonHeartbeat)
+	}
+}
+
+func (c *rpcConnection) checkIdle() {
+	timeout, silent := time.Duration(c.socket.IdleTimeout), time.Duration(0)
+	if conn := c.live.socket(); conn != nil {
+		silent = time.Since(conn.Heard())
+	}
+	if silent >= timeout {
+		c.end(codeIdle, reasonIdle)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.stopped {
+		c.idle.Reset(timeout - silent)
+	}
+}
+
+// end ends the connection because of what the client has not done: unexpectedly, for the
+// upstream.
+func (c *rpcConnection) end(code ws.StatusCode, reason string) {
+	if conn := c.live.socket(); conn != nil && !c.handler.dryRun {
+		conn.Disconnect(websocket.Closing{Code: code, Reason: reason})
+	}
+}
+
+var _ jsonrpc.Authorizer = (*rpcAuthorizer)(nil)
