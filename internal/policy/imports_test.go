@@ -138,6 +138,18 @@ var importRules = []struct {
 		deep:   true, tests: true,
 	},
 	{
+		reason: "the exchange and its client are for tests and benchmarks",
+		except: []string{"bench", "internal/fakeexchange", "internal/exchangeclient"},
+		never:  []string{"internal/fakeexchange", "internal/exchangeclient"},
+		deep:   true,
+	},
+	{
+		reason: "the exchange and its client know nothing of the sidecar",
+		from:   []string{"internal/fakeexchange", "internal/exchangeclient"},
+		never:  []string{"caddymodule", "revocation", "token", "dialect", "jsonrpc", "websocket", "github.com/gobwas"},
+		deep:   true, tests: true,
+	},
+	{
 		reason: "no server of NATS becomes part of the plugin",
 		except: []string{"bench"},
 		never:  []string{"github.com/nats-io/nats-server"},

@@ -1,0 +1,22 @@
+// Package fakeexchange is an exchange of the Deribit kind, as far as tests of what
+// stands in front of one need it: JSON-RPC 2.0 on a WebSocket at /ws/api/v2, and over
+// HTTP at /api/v2/<method>.
+//
+// It has public/auth with all its grant types and real signatures, named sessions,
+// orders that rest until they are cancelled, subscriptions, heartbeats, Cancel On
+// Disconnect, and private/logout. The last two can be left out, for the kind of
+// upstream that has not got them: see Options.
+//
+// # How a connection ends, and what becomes of its orders
+//
+// A logout, and a close frame whatever its code, are graceful: the orders stay. No
+// close frame, and a heartbeat that fails, are not: with Cancel On Disconnect switched
+// on, the orders that were given on that connection are cancelled. What is switched on
+// for the account holds on each of its connections that has no setting of its own.
+//
+// Everything that happens is recorded, so that a test waits for events: Exchange.Await.
+// A connection's Ended comes after the Cancelled of its orders.
+//
+// An Exchange is safe for concurrent use. Its state is in memory and bounded; after
+// Close it has no goroutine left.
+package fakeexchange
