@@ -21,6 +21,8 @@ type ending struct {
 	frame []byte      // the close frame that waits for the client
 	timer *time.Timer // calls Conn.expire
 
+	serverCloses bool // the client gets, or has got, a close frame of the upstream or the proxy
+
 	told    bool // the client has a close frame, whoever sent it, and gets nothing more
 	replied bool // the client's close frame or the end of its stream has been read
 	gone    bool // the client's stream is closed or broken

@@ -294,6 +294,46 @@ func TestLastMessageComesBeforeEveryEnd(t *testing.T) {
 	}
 }
 
+// What a client does about a close frame that it has got is not an end of its own, however
+// fast it is.
+func TestLastMessageIsNotCalledWhereTheServerCloses(t *testing.T) {
+	for name, act := range map[string]func(*fakeStream){
+		"answered":      func(s *fakeStream) { s.send(byeReply) },
+		"end of stream": func(s *fakeStream) { s.finish(io.EOF) },
+		"reset":         func(s *fakeStream) { s.finish(errors.New("connection reset")) },
+		"answered and at its end": func(s *fakeStream) {
+			s.send(byeReply)
+			s.finish(io.EOF)
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStream()
+			c := open(t, &answering{s, func() { act(s); synctest.Wait() }}, Options{FromClient: script, LastMessage: func() []byte {
+				t.Errorf("%s: the last message is asked for", name)
+				return nil
+			}})
+			u := read(c)
+			write(t, c, byeFrame)
+			if act(s); name == "answered" {
+				s.finish(io.EOF)
+			}
+			_, _ = u.wait()
+		})
+	}
+}
+
+// answering is a stream whose client acts on what it gets before the write has returned.
+type answering struct {
+	*fakeStream
+	act func()
+}
+
+func (a *answering) Write(p []byte) (int, error) {
+	n, err := a.fakeStream.Write(p)
+	a.act()
+	return n, err
+}
+
 func TestTheClientsOwnEndIsPassedOn(t *testing.T) {
 	reset := errors.New("connection reset")
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, reset} {

@@ -48,7 +48,8 @@ type Options struct {
 	// violation. What it returns, unless that is nil, is the last text message that the
 	// upstream gets from this connection: the end, or a close frame, comes after
 	// Conn.UpstreamAnswered, the upstream's own end, or AnswerWait. It is not called if the
-	// proxy itself closes the connection first. It is called by Read and needs FromClient.
+	// upstream or the proxy closes the connection first. It is called by Read and needs
+	// FromClient.
 	LastMessage func() []byte
 	// TooLong, if set, returns what the client is told, in a text message, before a message
 	// longer than MaxMessage ends the connection. It is called as FromClient is.

@@ -168,7 +168,7 @@ func (c *Conn) clientGone(err error) {
 
 // lastMessage returns the frame for what Options.LastMessage returns, once.
 func (c *Conn) lastMessage() []byte {
-	if c.lastAsked || c.options.LastMessage == nil {
+	if c.lastAsked || c.options.LastMessage == nil || c.endedByOthers() {
 		return nil
 	}
 	c.lastAsked = true

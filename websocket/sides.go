@@ -124,6 +124,22 @@ func (c *Conn) clientLost(err error) {
 	}
 }
 
+// beginServerClose records that the client is about to get a close frame of the upstream,
+// or of the proxy.
+func (c *Conn) beginServerClose() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serverCloses = true
+}
+
+// endedByOthers says whether the upstream or the proxy has ended the connection: whatever
+// still comes from the client is an answer to that.
+func (c *Conn) endedByOthers() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.serverCloses || c.ended
+}
+
 // serverClosed records the upstream's close frame.
 func (c *Conn) serverClosed(code ws.StatusCode) {
 	c.mu.Lock()

@@ -35,6 +35,9 @@ func (c *Conn) relay(b []byte, stop bool) int {
 		c.screen.expect(len(b))
 	}
 	n, good, err := c.server.scan(b, stop)
+	if c.server.closed {
+		c.beginServerClose() // before the client can answer it
+	}
 	switch {
 	case !c.canWrite():
 	case c.screen != nil:
