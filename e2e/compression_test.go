@@ -49,9 +49,14 @@ func TestCompressionIsNegotiatedOnlyWhereNobodyLooks(t *testing.T) {
 		{"ws://" + upstream + "/", true},
 		{"ws://" + g.addr + "/ignored", true},
 		{"ws://" + g.addr + "/followed", true},
+		{"ws://" + g.addr + "/inspected", false},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), wireTimeout)
-		conn, resp, err := dialer.DialContext(ctx, tc.url, good()) //nolint:bodyclose // there is none to be closed
+		header := good()
+		if !tc.want {
+			header = nil // the handshake needs none there
+		}
+		conn, resp, err := dialer.DialContext(ctx, tc.url, header) //nolint:bodyclose // there is none to be closed
 		cancel()
 		if err != nil {
 			t.Fatalf("%s: %v", tc.url, err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -332,6 +333,16 @@ const transparentSite = `
 			secret {env.JWT_SECRET}
 		}
 	}
+	handle /inspected {
+		token_auth {
+			secret {env.JWT_SECRET}
+			api deribit
+			websocket /inspected {
+				protocol jsonrpc
+				max_message_size 16MiB
+			}
+		}
+	}
 `
 
 // good is the header of a client that is let through.
@@ -353,9 +364,14 @@ func TestWebSocketsAreTransparent(t *testing.T) {
 	if _, err := m.dial("ws://"+g.addr+"/followed", nil); err == nil {
 		t.Error("let through without a token: the sidecar is not in between")
 	}
-	for _, path := range []string{"/ignored", "/followed"} {
+	for _, path := range []string{"/ignored", "/followed", "/inspected"} {
 		t.Run(path[1:], func(t *testing.T) {
-			compare(t, direct, m.observe(t, "ws://"+g.addr+path, good(), all))
+			header := good()
+			if path == "/inspected" {
+				header = nil // it needs none
+				all = slices.DeleteFunc(all, func(c conformance) bool { return c.uninspected })
+			}
+			compare(t, direct, m.observe(t, "ws://"+g.addr+path, header, all))
 		})
 	}
 }
