@@ -1,7 +1,7 @@
 // Package e2e holds the tests of the built binary: they run Caddy with this plugin
-// as a process of its own, in front of the example API, and do to it what happens
-// in production. They kill it, reload it under load, fill its disk, start it twice
-// and stop it.
+// as a process of its own, in front of the example API or an exchange, and do to it
+// what happens in production. They kill it, reload it under load, fill its disk, start
+// it twice and stop it; and they connect to it with clients that are not ours.
 //
 // What they check is what a user was promised: an acknowledged logout holds, for
 // every request that begins after it and after every restart; nobody who was not

@@ -8,8 +8,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+
+	"example.com/caddy-token-auth/internal/fakeexchange"
 )
 
 // installClients installs the programs in clients, with the packages that they need.
@@ -117,4 +120,76 @@ func (p *program) wantClosing(code int, reason string) {
 	if (c != closing{code, reason}) {
 		p.t.Errorf("closed with %d %q, want %d %q", c.Code, c.Reason, code, reason)
 	}
+}
+
+// TestNodeClient connects with the npm package ws.
+func TestNodeClient(t *testing.T) {
+	f := newFloor(t, fakeexchange.Options{Logout: true, CancelOnDisconnect: true}, 1, "api deribit")
+	url := func(addr string) string { return "EXCHANGE_URL=ws://" + addr + fakeexchange.WebSocketPath }
+	through := f.replicas[0].addr
+	p := startClient(t, "ws.mjs", url(f.upstream), "LOGOUT=1")
+	greeted(p)
+	p.wantClosing(1000, "") // what the exchange does, without the sidecar
+
+	p = startClient(t, "ws.mjs", url(through), "LOGOUT=1")
+	g := greeted(p)
+	p.wantClosing(1000, "logout")
+	f.connect(0).refused("private/get_account_summary", params{"access_token": g.Token})
+
+	p = startClient(t, "ws.mjs", url(through))
+	g = greeted(p)
+	other := f.connect(0)
+	if err := other.Send("private/logout", params{"access_token": g.Token}); err != nil {
+		t.Fatal(err)
+	}
+	other.wantEnd(1000, "logout")
+	p.wantClosing(4001, "revoked")
+}
+
+// TestCCXT trades with the npm package ccxt, pointed at the sidecar, over HTTP, where it
+// signs each request, and on a WebSocket.
+func TestCCXT(t *testing.T) {
+	f := newFloor(t, fakeexchange.Options{CancelOnDisconnect: true}, 1, "api deribit")
+	p := startClient(t, "ccxt.mjs", "EXCHANGE_HOST="+f.replicas[0].addr)
+	first := f.trade(p, 1)
+	other := f.connect(0)
+	if err := other.Send("private/logout", params{"access_token": first}); err != nil {
+		t.Fatal(err)
+	}
+	other.wantEnd(1000, "logout")
+	var end struct{ Error, Message string }
+	if p.next(&end); end.Error != "NetworkError" || !strings.HasSuffix(end.Message, "closing code 4001") {
+		t.Errorf("%s: %s", end.Error, end.Message)
+	}
+	f.connect(0).refused("private/get_open_orders", params{"access_token": first})
+	if second := f.trade(p, 2); second == first {
+		t.Error("the same token after the logout")
+	}
+}
+
+// trade follows one round of ccxt.mjs, the n-th. It returns the token of the WebSocket.
+func (f *floor) trade(p *program, n int) string {
+	f.t.Helper()
+	var authenticated struct{ Token string }
+	p.next(&authenticated)
+	subscribed := 0
+	if _, err := f.exchange.Await(f.ctx, func(e fakeexchange.Event) bool {
+		if e.Method == "private/subscribe" && e.Error == 0 {
+			subscribed++
+		}
+		return subscribed == n
+	}); err != nil {
+		f.t.Fatal(err)
+	}
+	if _, err := io.WriteString(p.input, "go on\n"); err != nil {
+		f.t.Fatal(err)
+	}
+	var orders struct {
+		Told string
+		Open int
+	}
+	if p.next(&orders); orders.Told != "open" || orders.Open != n {
+		f.t.Errorf("told of an order that is %q, %d are open, want %d", orders.Told, orders.Open, n)
+	}
+	return authenticated.Token
 }
