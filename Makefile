@@ -66,7 +66,7 @@ history: ## Kill, cut off and slow down three replicas and their store for HISTO
 	HISTORY_DURATION=$(HISTORY) go test -count=1 -timeout 60m -v -run History ./e2e/history
 
 .PHONY: bench
-bench: bench-check bench-stores bench-e2e ## Run all benchmarks with short settings: some minutes
+bench: bench-check bench-stores bench-e2e bench-websockets ## Run all benchmarks with short settings: some minutes
 
 .PHONY: bench-stores
 bench-stores: ## Measure the stores: delays between replicas, logouts a second, memory, time to ready
@@ -79,6 +79,10 @@ bench-check: ## Run the benchmarks in one process that match BENCH (all), each f
 .PHONY: bench-e2e
 bench-e2e: ## Compare the sidecar with plain Caddy, with wrk; E2E='-help' shows the options
 	go run ./bench/e2e $(E2E)
+
+.PHONY: bench-websockets
+bench-websockets: ## Measure open connections: memory, time until a logout has closed them, throughput; WS='-help' shows the options
+	go run ./bench/websockets $(WS)
 
 .PHONY: image
 image: ## Build the image caddy-token-auth with ENGINE (docker)
