@@ -204,6 +204,21 @@ func TestWebSocketsOverHTTP2AreFollowed(t *testing.T) {
 	testConnect(t, s, api, s.overHTTP2(config))
 }
 
+func TestWebSocketsOverHTTP3AreLeftAloneWhereThatIsWanted(t *testing.T) {
+	s, api, config := startSecure(t, "on_revoked ignore")
+	p := s.login(42)
+	_, stream := s.overHTTP3(config)(t, "/ws", p.Access)
+	if stream == nil {
+		t.Fatal("refused")
+	}
+	k := &socket{t: t, conn: stream, from: stream}
+	k.works("hello")
+	s.logout(p.Access)
+	k.works("still here")
+	_ = stream.Close()
+	<-api.ends
+}
+
 func TestLogoutEndsStreamsOfEveryProtocol(t *testing.T) {
 	s, api, config := startSecure(t, "")
 	overTCP, overQUIC := s.client.Transport, &http3.Transport{TLSClientConfig: config}

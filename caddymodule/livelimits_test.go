@@ -150,6 +150,31 @@ func TestConnectionsAreCountedByClientAndToken(t *testing.T) {
 	openSocket(t, h, followed{identity: tokenOf("alice", 1), limits: off})
 }
 
+// Limits hold where a logout ends nothing, and refuse nothing in a dry run.
+func TestConnectionsAreLimitedWhereALogoutEndsNothing(t *testing.T) {
+	h, _ := liveHandler(t, memstore.New())
+	h.follows = false
+	f := followed{identity: tokenOf("alice", 1), limits: &WebSocketLimits{MaxConnectionsPerToken: 1}}
+	openSocket(t, h, f)
+	passed := false
+	next := caddyhttp.HandlerFunc(func(http.ResponseWriter, *http.Request) error {
+		passed = true
+		return nil
+	})
+	for _, dryRun := range []bool{false, true} {
+		h.dryRun = dryRun
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+		r.Header.Set("Upgrade", "websocket")
+		if err := h.follow(rec, r, next, f); err != nil {
+			t.Fatal(err)
+		}
+		if passed != dryRun || !dryRun && rec.Code != http.StatusTooManyRequests {
+			t.Errorf("dry run %t: passed %t, answered with %d", dryRun, passed, rec.Code)
+		}
+	}
+}
+
 // Every connection and request takes with it what it has left behind.
 func TestNothingIsLeftOfConnectionsThatHaveEnded(t *testing.T) {
 	h, list := liveHandler(t, memstore.New())
