@@ -37,6 +37,12 @@ type floor struct {
 // newFloor starts an exchange and so many replicas. lines are those of token_auth.
 func newFloor(t *testing.T, o fakeexchange.Options, replicas int, lines string) *floor {
 	t.Helper()
+	return newFloorBehind(t, o, replicas, lines, "")
+}
+
+// newFloorBehind is newFloor with lines of the proxy.
+func newFloorBehind(t *testing.T, o fakeexchange.Options, replicas int, lines, proxy string) *floor {
+	t.Helper()
 	o.Clients = map[string]fakeexchange.Client{traderID: {Secret: traderSecret, Account: traderAccount}}
 	x, err := fakeexchange.New(o)
 	if err != nil {
@@ -53,7 +59,7 @@ func newFloor(t *testing.T, o fakeexchange.Options, replicas int, lines string) 
 	}
 	for range replicas {
 		g := newGateway(t, f.upstream, "token_auth {\n\t\tready /ready\n\t\t"+lines+"\n\t}")
-		g.options = "digest_key " + digestKey
+		g.options, g.proxy = "digest_key "+digestKey, proxy
 		if shared != "" {
 			g.store = "store redis redis://" + shared
 		}

@@ -23,6 +23,7 @@ type gateway struct {
 	store, options string
 	site           string // lines of the site, but for the proxy
 	upstream       string
+	proxy          string // lines of the proxy
 
 	process *process
 }
@@ -51,9 +52,11 @@ func (g *gateway) caddyfile() string {
 http://:%s {
 	bind 127.0.0.1
 	%s
-	reverse_proxy %s
+	reverse_proxy %s {
+		%s
+	}
 }
-`, g.admin, g.store, g.options, port(g.t, g.addr), g.site, g.upstream)
+`, g.admin, g.store, g.options, port(g.t, g.addr), g.site, g.upstream, g.proxy)
 }
 
 // start starts the process and waits until it is ready.

@@ -36,10 +36,10 @@ var upstreamKinds = [...]upstreamKind{
 // connectionEnd is a way in which a connection ends.
 type connectionEnd struct {
 	name string
-	// lines are of the block of websocket.
-	lines    string
-	replicas int
-	options  fakeexchange.Options
+	// lines are of the block of websocket, proxy of that of the proxy.
+	lines, proxy string
+	replicas     int
+	options      fakeexchange.Options
 	// calls are made before, of the methods that switch Cancel On Disconnect. Without any
 	// it is switched on for the connection.
 	calls []string
@@ -142,6 +142,18 @@ var endings = []connectionEnd{
 		},
 	},
 	{
+		name: "revocation after a reload that spares connections", proxy: "stream_close_delay 1m",
+		code: 4001, reason: "revoked", upstream: seenLost, kept: never,
+		end: func(f *floor, c *trader, g granted) {
+			f.replicas[0].site += "\n\theader X-Reloaded yes"
+			f.replicas[0].reload()
+			c.call("private/get_open_orders", nil)
+			other := f.connectAfterReload()
+			_ = other.Send("private/logout", params{"access_token": g.Access})
+			other.wantEnd(1000, "logout")
+		},
+	},
+	{
 		name: "shutdown", code: 1001, upstream: "close 1001", kept: [...]bool{cancelling: true, strict: false, helpless: true}, ends: true,
 		end: func(f *floor, _ *trader, _ granted) {
 			if err := f.replicas[0].process.cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -169,7 +181,7 @@ func (e connectionEnd) try(t *testing.T, kind int) {
 	o, of := e.options, upstreamKinds[kind]
 	of.options(&o)
 	block := "websocket {\n\t\t\t" + of.lines + "\n\t\t\t" + e.lines + "\n\t\t}"
-	f := newFloor(t, o, max(e.replicas, 1), "api deribit\n\t\tleeway 0s\n\t\t"+block)
+	f := newFloorBehind(t, o, max(e.replicas, 1), "api deribit\n\t\tleeway 0s\n\t\t"+block, e.proxy)
 	c := f.connect(0)
 	g := c.authenticate("session:desk")
 	if e.calls == nil {
