@@ -3,6 +3,7 @@ package caddymodule_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -85,6 +86,37 @@ func TestOfSeveralRefreshesWithOneTokenOneSucceeds(t *testing.T) {
 	if got != 1 {
 		t.Errorf("%d of %d get tokens", got, len(traders))
 	}
+}
+
+// A login that began before the logout of its session hands out nothing that works.
+func TestLogoutDuringALoginCoversItsTokensOnAWebSocketToo(t *testing.T) {
+	s, e := startExchange(t, "opaque known")
+	var held atomic.Pointer[chan struct{}]
+	e.answers(func(call rpcMessage) (string, bool) {
+		if call.Method != "public/auth" {
+			return "", false
+		}
+		if wait := held.Load(); wait != nil {
+			<-*wait
+		}
+		return strings.Replace(e.grant(call.ID, "connection", 3600), `"token_type"`, `"sid":"s1","token_type"`, 1), true
+	})
+	one, two := s.connect(e), s.connect(e)
+	one.logsIn()
+	held.Store(new(make(chan struct{})))
+	two.says(callOf(1, "public/auth", byCredentials))
+	two.getsCall("public/auth")
+	one.says(callOf(42, "private/logout", "{}"))
+	one.isLoggedOut()
+	close(*held.Load())
+	two.wantText(`{"jsonrpc":"2.0","id":1,"error":` + errUnauthorized + `}`)
+	two.wantCut("revoked")
+	two.wantEnd(0)
+	other := s.connect(e)
+	other.isRefused("private/buy", withAccess("1554817622000.1GkAOfQz.access-2"), errUnauthorized)
+	held.Store(nil)
+	other.logsIn()
+	other.works("private/buy", "{}")
 }
 
 func TestCallsBehindALoginWaitForItsAnswer(t *testing.T) {

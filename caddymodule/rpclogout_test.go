@@ -75,6 +75,27 @@ func TestRPCLogoutThatKeepsTheTokens(t *testing.T) {
 	again.works("private/buy", "{}")
 }
 
+// The first revocation of several must not cut the connection that asks for them.
+func TestRPCLogoutOfManySessionsEndsAsALogout(t *testing.T) {
+	s, e := startExchange(t, "opaque known\nwebsocket {\non_unexpected_close call private/cancel_all\ncancel_on_disconnect on\n}")
+	tr := s.connect(e)
+	raw := make([]string, 0, 40)
+	for i := range cap(raw) {
+		got := tr.authenticates("public/auth", fmt.Sprintf(`{"grant_type":"client_credentials","scope":"session:desk-%d"}`, i))
+		raw = append(raw, got.Access)
+		tr.works("private/buy", withAccess(got.Access))
+	}
+	tr.skip()
+	tr.says(callOf(42, "private/logout", "{}"))
+	tr.isLoggedOut()
+	tr.wantEnd(1000)
+	tr.gotNothing()
+	other := s.connect(e)
+	for _, token := range raw {
+		other.isRefused("private/buy", withAccess(token), errUnauthorized)
+	}
+}
+
 func TestRPCLogoutHasTheScopeOfTheConfiguration(t *testing.T) {
 	s, e := startExchange(t, "opaque known\nlogout {\nscope token\n}")
 	tr := s.connect(e)

@@ -3,7 +3,9 @@ package caddymodule_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -255,4 +257,50 @@ func TestDryRunPassesCallsThatItWouldRefuse(t *testing.T) {
 	if n := gathered(t, "caddy_token_auth_decisions_total", "outcome=would_refuse reason=revoked_credential"); n == 0 {
 		t.Error("the logout is not recorded")
 	}
+}
+
+// Whatever way connections end, and however many at a time.
+func TestNothingIsLeftOfRPCSockets(t *testing.T) {
+	s, e := startExchange(t, "websocket {\nidle_timeout 20s\non_unexpected_close call private/cancel_all\ncancel_on_disconnect on\n}")
+	warm := s.connect(e)
+	warm.logsIn()
+	_ = warm.socket.conn.Close()
+	warm.getsCall("public/auth")
+	warm.getsCall("private/cancel_all")
+	warm.wantEnd(0)
+	s.wantNothingLeft()
+	before := runtime.NumGoroutine()
+	for range 3 {
+		var all sync.WaitGroup
+		for i := range 60 {
+			tr := s.connect(e)
+			all.Go(func() {
+				tr.logsIn()
+				for range 20 {
+					tr.works("private/buy", "{}")
+				}
+				switch i % 4 {
+				case 0:
+					tr.says(callOf(999, "private/logout", "{}"))
+					tr.isLoggedOut()
+					tr.wantEnd(1000)
+				case 1:
+					tr.sends(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "")))
+					tr.wantEnd(1000)
+					_ = tr.socket.conn.Close()
+				case 2:
+					_ = tr.socket.conn.Close()
+					tr.wantEnd(0)
+				default:
+					tr.says(callOf(999, "public/auth", byCredentials))
+					tr.says(callOf(1000, "private/buy", "{}"))
+					_ = tr.socket.conn.Close()
+					tr.wantEnd(0)
+				}
+			})
+		}
+		all.Wait()
+		s.wantNothingLeft()
+	}
+	s.eventually(func() bool { return runtime.NumGoroutine() <= before+5 })
 }
