@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,6 +143,9 @@ func (s *site) dial(raw string) (*socket, error) {
 		Timeout: 10 * time.Second,
 	}
 	conn, early, _, err := dialer.Dial(s.t.Context(), "ws://"+s.addr+"/ws")
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		conn, early, _, err = dialer.Dial(s.t.Context(), "ws://"+s.addr+"/ws") // for the reason that do has
+	}
 	if err != nil {
 		return nil, err
 	}
