@@ -54,7 +54,10 @@ func TestHalfClosedWebSocketIsCut(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		_, err = io.Copy(io.Discard, conn)
+		err = ws.WriteFrame(conn, ws.NewTextFrame([]byte("hello")))
+		if err == nil {
+			_, err = io.Copy(io.Discard, conn)
+		}
 		halfClosed <- err
 		for err == nil {
 			err = ws.WriteFrame(conn, ws.NewTextFrame([]byte("still here")))
@@ -67,6 +70,11 @@ func TestHalfClosedWebSocketIsCut(t *testing.T) {
 	k, err := s.dial(p.Access)
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Before the server has handed the connection over, it takes the end of the client's
+	// direction for that of the client.
+	if f, err := readFrame(k.from); err != nil || string(f.Payload) != "hello" {
+		t.Fatalf("got %q, %v", f.Payload, err)
 	}
 	if err := k.conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
