@@ -90,7 +90,10 @@ func (a *streamingAPI) echo(w http.ResponseWriter, r *http.Request) {
 }
 
 // socket is a client's WebSocket.
-type socket struct{ conn net.Conn }
+type socket struct {
+	conn net.Conn
+	from io.Reader // what comes on conn
+}
 
 // openSocket opens a WebSocket at addr. An error that is a ws.StatusError has the status of
 // a refusal.
@@ -102,11 +105,11 @@ func openSocket(ctx context.Context, addr, token string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if early != nil {
-		conn.Close()
-		return nil, errors.New("the upstream speaks first")
+	s := &socket{conn: conn, from: conn}
+	if early != nil { // a close frame came with the handshake
+		s.from = io.MultiReader(io.LimitReader(early, int64(early.Buffered())), conn)
 	}
-	return &socket{conn}, nil
+	return s, nil
 }
 
 // closedError is the code of a close frame.
@@ -138,7 +141,7 @@ func (s *socket) say(text string) error {
 
 // read receives a text. A close frame is not answered: the other end does not wait for that.
 func (s *socket) read() (string, error) {
-	header, err := ws.ReadHeader(s.conn)
+	header, err := ws.ReadHeader(s.from)
 	if err != nil {
 		return "", err
 	}
@@ -147,7 +150,7 @@ func (s *socket) read() (string, error) {
 		return "", fmt.Errorf("got a frame of %d bytes", header.Length)
 	}
 	payload := make([]byte, header.Length)
-	if _, err := io.ReadFull(s.conn, payload); err != nil {
+	if _, err := io.ReadFull(s.from, payload); err != nil {
 		return "", err
 	}
 	switch header.OpCode {
