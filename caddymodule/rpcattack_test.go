@@ -138,6 +138,27 @@ func TestCallsBehindALoginWaitForItsAnswer(t *testing.T) {
 	tr.getsCall("private/buy")
 }
 
+// A call that waits for an answer that does not come does not keep a connection from
+// being cut, nor the API from being told.
+func TestConnectionThatWaitsIsCutAtOnce(t *testing.T) {
+	s, e := startExchange(t, "opaque known\nwebsocket {\non_unexpected_close call private/cancel_all\ncancel_on_disconnect on\n}")
+	tr := s.connect(e)
+	got := tr.logsIn()
+	e.answers(func(call rpcMessage) (string, bool) { return "", call.Method == "public/auth" })
+	tr.skip()
+	tr.says(callOf(99, "public/auth", byCredentials))
+	tr.getsCall("public/auth")
+	tr.says(callOf(100, "private/buy", "{}"))
+	begun := time.Now()
+	s.connect(e).says(callOf(42, "private/logout", withAccess(got.Access)))
+	tr.wantCut("revoked")
+	tr.getsCall("private/cancel_all")
+	tr.wantEnd(0)
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
 // Tokens in answers to anything but a call for tokens are nobody's.
 func TestOnlyAnswersToCallsForTokensHandThemOut(t *testing.T) {
 	s, e := startExchange(t, "opaque known")
@@ -152,6 +173,25 @@ func TestOnlyAnswersToCallsForTokensHandThemOut(t *testing.T) {
 	tr.hears()
 	tr.isRefused("private/buy", "{}", errUnauthorized)
 	tr.isRefused("private/buy", withAccess("1554817622000.1GkAOfQz.access-2"), errUnauthorized)
+}
+
+// A request that only looks like a handshake may be a call for an API that does not mind.
+func TestHandshakesThatMayBeCallsAreRefused(t *testing.T) {
+	s, e := startExchange(t, "jsonrpc /ws/api/v2")
+	upgrade := []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
+	invalid := fmt.Sprintf(rpcParams, `"id":7,`)
+	body := callOf(7, "private/buy", withAccess(deribitAccess))
+	s.do("POST", "/ws/api/v2", body, upgrade...).want(t, "a call", 400, invalid)
+	s.do("GET", "/ws/api/v2?id=7", body, upgrade...).want(t, "with a body", 400, invalid)
+	for _, query := range []string{"access_token=a.b.c", "method=private/buy", "METHOD=private/buy", "Access_Token=a.b.c", "access%5Ftoken=a.b.c", "refresh_token=a.b.c"} {
+		s.do("GET", "/ws/api/v2?id=7&"+query, "", upgrade...).want(t, query, 400, invalid)
+	}
+	if len(e.opened) > 0 {
+		t.Error("the API has seen one")
+	}
+	if _, err := s.open("/ws/api/v2?version=2"); err != nil {
+		t.Error(err)
+	}
 }
 
 // An answer that is too long to be read might hold tokens that nobody has recorded.

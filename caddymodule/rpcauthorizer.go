@@ -17,6 +17,9 @@ import (
 type rpcAuthorizer struct {
 	conn *rpcConnection
 	name string // of the sessions that begin on the connection
+	// handshake is the credential of the handshake, on which the connection depends to its
+	// end; nil if there is none.
+	handshake *revocation.Identity
 	// checked says that the message at hand has a credential that was found good. It
 	// belongs to the client's direction.
 	checked bool
@@ -230,7 +233,9 @@ func (a *rpcAuthorizer) becomes(ctx context.Context, grant jsonrpc.Grant, used *
 		if !t.identity.Equal(c.identity) {
 			replaced := refreshed && t.identity.Realm() == used.Realm() && t.identity.Session() == used.Session()
 			if replaced || !t.carried {
-				a.conn.live.release(t.identity)
+				if a.handshake == nil || !t.identity.Equal(a.handshake) {
+					a.conn.live.release(t.identity)
+				}
 				continue
 			}
 		}

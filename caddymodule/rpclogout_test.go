@@ -205,7 +205,11 @@ func TestRefreshOnAConnectionReleasesTheTokenBefore(t *testing.T) {
 		}
 		return "", false
 	})
+	opener := s.connect(e).authenticates("public/auth", `{"want":"short"}`)
 	begun := time.Now()
+	opened := s.connect(e, bearer(opener.Access))
+	opened.works("private/buy", withAccess(opener.Access))
+	opened.authenticates("public/auth", `{"want":"long","grant_type":"refresh_token","refresh_token":"`+opener.Refresh+`"}`)
 	stays, ends, changes := s.connect(e), s.connect(e), s.connect(e)
 	short := stays.authenticates("public/auth", `{"want":"short"}`)
 	stays.works("private/buy", withAccess(short.Access)) // carried by a call, too
@@ -218,6 +222,7 @@ func TestRefreshOnAConnectionReleasesTheTokenBefore(t *testing.T) {
 		t.Errorf("cut after %s", took)
 	}
 	ends.wantEnd(0)
+	opened.wantCut("expired") // the API may have taken the credential of the handshake
 	stays.works("private/buy", "{}")
 	changes.works("private/buy", "{}")
 	stays.isRefused("private/buy", withAccess(short.Access), errUnauthorized)

@@ -3,11 +3,14 @@ package caddymodule
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/gobwas/ws"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
@@ -20,6 +23,9 @@ import (
 // credential. One that it has is judged like any other, and the connection ends with it,
 // since the API may have taken it; for calls it counts for nothing.
 func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, s *socket) error {
+	if err := checkHandshake(r); err != nil {
+		return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: err}, next)
+	}
 	var c caller
 	found, err := h.sources.find(r)
 	if errors.Is(err, token.ErrMissing) {
@@ -42,7 +48,27 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 		return h.refuseOr(w, r, &refusal{reason: dialect.Unavailable, err: err}, next)
 	}
 	defer conn.stop()
+	conn.auth.handshake = c.identity
 	return h.follow(w, r, next, followed{identity: c.identity, tap: conn.tap, limits: s.Limits})
+}
+
+// errHandshake says that an API which does not change the protocol might carry out a call.
+var errHandshake = errors.New("the handshake of a WebSocket has a body, or may be a call itself")
+
+// checkHandshake refuses a handshake that an API could take for a call over HTTP, whose
+// credential nobody has judged.
+func checkHandshake(r *http.Request) error {
+	isCall := r.Method != http.MethodConnect && (r.Method != http.MethodGet || r.ContentLength != 0)
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || isCall {
+		return errHandshake
+	}
+	for name := range query {
+		if name == "access_token" || name == "refresh_token" || strings.EqualFold(name, "method") || jsonrpc.LooksLikeParam(name) {
+			return errHandshake
+		}
+	}
+	return nil
 }
 
 // Reasons and codes of close frames that are the sidecar's own (RFC 6455 §7.4.1).
@@ -51,6 +77,12 @@ const (
 	reasonIdle      = "idle timeout"
 	reasonHeartbeat = "heartbeat failed"
 )
+
+// silences counts connections that ended for these reasons, like those that are cut.
+var silences = map[string]prometheus.Counter{
+	reasonIdle:      cutVec.WithLabelValues("idle"),
+	reasonHeartbeat: cutVec.WithLabelValues("heartbeat"),
+}
 
 // rpcConnection is one WebSocket whose messages are calls.
 type rpcConnection struct {
@@ -262,6 +294,7 @@ func (c *rpcConnection) checkIdle() {
 // upstream.
 func (c *rpcConnection) end(code ws.StatusCode, reason string) {
 	if conn := c.live.socket(); conn != nil && !c.handler.dryRun {
+		silences[reason].Inc()
 		conn.Disconnect(websocket.Closing{Code: code, Reason: reason})
 	}
 }
