@@ -135,7 +135,7 @@ func measure(ctx context.Context, s settings, dir string, run func(context.Conte
 // allowFiles raises the limit of open files for this process and those that it starts: a
 // proxy has two for each connection.
 func allowFiles(connections int) error {
-	want := uint64(2*connections + 1000)
+	want := uint64(2*connections + 100)
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
