@@ -20,6 +20,9 @@ func newLookAlikes(names ...string) lookAlikes {
 
 // has reports whether name only looks like a name of the set.
 func (set lookAlikes) has(name string) bool {
+	if len(set) == 0 {
+		return false
+	}
 	known, found := set[skeleton(name)]
 	return found && known != name
 }

@@ -2,8 +2,6 @@ package jsonrpc
 
 import (
 	"bytes"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 const (
@@ -37,7 +35,9 @@ func Parse(text []byte) (Payload, error) {
 	if tooDeep(text) {
 		return Payload{}, &Error{kind: ErrParse, detail: "nested too deeply"}
 	}
-	r := reader{text: text, decoder: jsontext.NewDecoder(bytes.NewBuffer(text))}
+	d := decoders.Get().(*decoder)
+	defer d.release(len(text))
+	r := reader{text: text, decoder: d.open(text)}
 	payload, fault, err := r.payload()
 	// The errors of the decoder quote the text and must not leave this function.
 	if err != nil || !r.atEnd() {
@@ -62,6 +62,9 @@ func Parse(text []byte) (Payload, error) {
 
 // tooDeep reports whether brackets outside of strings nest beyond MaxDepth.
 func tooDeep(text []byte) bool {
+	if bytes.Count(text, []byte("{"))+bytes.Count(text, []byte("[")) <= MaxDepth {
+		return false // nearly always, and counting is much faster
+	}
 	depth, inString, escaped := 0, false, false
 	for _, c := range text {
 		switch {

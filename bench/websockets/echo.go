@@ -141,7 +141,7 @@ func (l *lab) exchange(ctx context.Context, stream *connection, frame []byte, en
 
 // call returns the masked frame of a JSON-RPC call that needs no credential.
 func call(size int) []byte {
-	const head, foot = `{"jsonrpc":"2.0","id":1,"method":"public/test","params":{"x":"`, `"}}`
+	const head, foot = `{"jsonrpc":"2.0","id":1,"method":"public/ticker","params":{"x":"`, `"}}`
 	payload := []byte(head + strings.Repeat("x", size-len(head)-len(foot)) + foot)
 	var frame bytes.Buffer
 	_ = ws.WriteFrame(&frame, ws.MaskFrameInPlace(ws.NewTextFrame(payload))) // to memory
