@@ -112,6 +112,9 @@ func (s filteredStore) Absent(k revocation.Key) bool { return s.get(k).Scope == 
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
+
+	// onNow is called before the time is read.
+	onNow func()
 }
 
 func newClock() *clock {
@@ -119,6 +122,9 @@ func newClock() *clock {
 }
 
 func (c *clock) Now() time.Time {
+	if c.onNow != nil {
+		c.onNow()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now

@@ -183,6 +183,26 @@ func TestLookupThatRacesARevocationElsewhereIsNotCached(t *testing.T) {
 	check(t, f.List, fresh, revocation.RevokedToken)
 }
 
+// Invariant: a check that has found the summary complete, and then overlaps with a gap in
+// the feed, caches nothing that outlives the gap. The order is forced: Check reads the clock
+// between the summary's state and its contents.
+func TestCheckThatRacesAGapIsNotCached(t *testing.T) {
+	f := openFed(t, newFedStore())
+	f.follow(t)
+	read := make(chan struct{})
+	f.store.onScan = func() error { <-read; return nil }
+	id := f.clock.issue("a", "s", "alice")
+	f.clock.onNow = func() {
+		f.clock.onNow = nil
+		f.store.elsewhere(t, f.clock, id, revocation.ScopeToken) // the feed loses it
+		f.watch.sink.Started(true)
+	}
+	check(t, f.List, id, revocation.Live) // it began before
+	close(read)
+	f.await(t, revocation.FeedLoaded)
+	check(t, f.List, id, revocation.RevokedToken)
+}
+
 func TestOwnRevocationHoldsBeforeTheFeedReportsIt(t *testing.T) {
 	f := openFed(t, newFedStore())
 	f.follow(t)

@@ -24,20 +24,26 @@ type follower struct {
 	// alive is when everything that had been acknowledged by then was known; nil if
 	// there was no such moment.
 	alive atomic.Pointer[time.Time]
-	// loaded says that the summary lacks nothing that was acknowledged before alive.
-	loaded atomic.Bool
+	// last is the load that the last gap has begun, or one that never ends.
+	last atomic.Pointer[load]
 	// connected says that Watch follows the store.
 	connected atomic.Bool
 
 	// position and the following fields belong to the goroutine that runs Watch.
 	position Position
-	started  bool // Watch has followed since it was called last
-
-	mu   sync.Mutex // guards scan
-	scan context.CancelFunc
+	started  bool               // Watch has followed since it was called last
+	scan     context.CancelFunc // ends the last load
 
 	end   context.CancelFunc
 	tasks sync.WaitGroup
+}
+
+// load is one reading of all entries.
+type load struct {
+	// done says that it has ended, so that the summary lacks nothing that was acknowledged
+	// before it began. Each gap has a load of its own: one that ends late, after another gap,
+	// says nothing about that.
+	done atomic.Bool
 }
 
 const (
@@ -93,6 +99,7 @@ func newFollower(l *List, feed Feed, opts Options) *follower {
 		onEvent: opts.OnFeed,
 	}
 	f.maxStaleness.Store(int64(opts.MaxStaleness))
+	f.last.Store(new(load))
 	if f.onEvent == nil {
 		f.onEvent = func(FeedEvent) {}
 	}
@@ -109,11 +116,29 @@ func (f *follower) close() {
 	f.tasks.Wait()
 }
 
-// trusted reports whether what is known is recent enough to answer without the store.
-func (f *follower) trusted(now time.Time) bool {
+// loaded reports whether the summary lacks nothing that was acknowledged before alive.
+func (f *follower) loaded() bool { return f.last.Load().done.Load() }
+
+// asOf returns when everything that had been acknowledged by then was in the summary; nil
+// if there was no such moment, or there is no feed.
+func (f *follower) asOf() *time.Time {
+	if f == nil {
+		return nil
+	}
 	alive := f.alive.Load()
-	return alive != nil && f.loaded.Load() && now.Sub(*alive) <= time.Duration(f.maxStaleness.Load())
+	if !f.loaded() {
+		return nil
+	}
+	return alive
 }
+
+// recent reports whether asOf is recent enough to answer without the store.
+func (f *follower) recent(asOf *time.Time, now time.Time) bool {
+	return asOf != nil && now.Sub(*asOf) <= time.Duration(f.maxStaleness.Load())
+}
+
+// trusted reports whether the list answers without the store.
+func (f *follower) trusted(now time.Time) bool { return f.recent(f.asOf(), now) }
 
 // note records an entry that is being stored, before this is acknowledged.
 func (f *follower) note(e Entry) { f.index.Ensure(e.Key(), e.ExpirySecond()) }
@@ -161,8 +186,8 @@ func (f *follower) purge(ctx context.Context) {
 	}
 }
 
-// load reads all entries, again and again until it has succeeded or ctx ends.
-func (f *follower) load(ctx context.Context) {
+// read reads all entries, again and again until it has succeeded or ctx ends.
+func (f *follower) read(ctx context.Context, this *load) {
 	pause := retryFirst
 	for ctx.Err() == nil {
 		begun := time.Now()
@@ -178,7 +203,7 @@ func (f *follower) load(ctx context.Context) {
 			return nil
 		})
 		if err == nil && ctx.Err() == nil {
-			f.loaded.Store(true)
+			this.done.Store(true)
 			f.list.subscribers.tell(Change{})
 			f.onEvent(FeedEvent{Kind: FeedLoaded, Entries: n, Took: time.Since(begun)})
 			return
@@ -206,17 +231,16 @@ func (s sink) Started(gap bool) {
 		s.onEvent(FeedEvent{Kind: FeedFollowed})
 		return
 	}
-	s.loaded.Store(false)
+	this := new(load)
+	s.last.Store(this)
 	s.list.seq.touchAll()
 	s.onEvent(FeedEvent{Kind: FeedGap})
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.scan != nil {
 		s.scan() // it may have passed what was missed
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.scan = cancel
-	s.tasks.Go(func() { s.load(ctx) })
+	s.tasks.Go(func() { s.read(ctx, this) })
 }
 
 // Changed implements Sink.

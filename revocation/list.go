@@ -164,18 +164,20 @@ func (l *List) Check(ctx context.Context, id *Identity) (Verdict, error) {
 	if r == nil {
 		return Unknown, ErrClosed
 	}
+	// The numbers are read before the lookup: an entry that lands after this
+	// line makes the verdict below outdated, whenever it is put into the cache. A gap in
+	// the feed does so too, so they are read before the summary is found to have none.
+	numbers := l.seq.numbers(id)
+	asOf := l.follower.asOf()
 	now := l.now()
 	if !id.undated && r.tooOld(id.issuedAt, now) {
 		l.counts.aged.Add(1)
 		return TooOld, nil
 	}
 	// While the feed is broken for too long, the store alone knows.
-	if l.follower != nil && !l.follower.trusted(now) {
+	if l.follower != nil && !l.follower.recent(asOf, now) {
 		return l.askStore(ctx, id)
 	}
-	// The numbers are read before the lookup: an entry that lands after this
-	// line makes the verdict below outdated, whenever it is put into the cache.
-	numbers := l.seq.numbers(id)
 	if c, ok := l.cache.get(id.cacheKey); ok && c.numbers == numbers {
 		return c.verdict, nil
 	}

@@ -18,7 +18,7 @@ func (l *List) Ready(ctx context.Context) error {
 		return nil
 	case f.trusted(l.now()):
 		return nil
-	case !f.loaded.Load():
+	case !f.loaded():
 		return errNotLoaded
 	}
 	if _, err := l.store.Lookup(ctx, retentionKey); err != nil {
@@ -54,7 +54,7 @@ func (l *List) Status() Status {
 		s.Entries = l.counter.Len()
 	}
 	if f := l.follower; f != nil {
-		s.Entries, s.Followed, s.Loaded, s.Trusted = f.index.Len(), true, f.loaded.Load(), f.trusted(l.now())
+		s.Entries, s.Followed, s.Loaded, s.Trusted = f.index.Len(), true, f.loaded(), f.trusted(l.now())
 		s.Connected = f.connected.Load()
 		if asOf := f.alive.Load(); asOf != nil {
 			s.AsOf = *asOf
