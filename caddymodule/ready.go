@@ -58,19 +58,15 @@ var errNoApp = errors.New("the running configuration has no token_auth")
 // readyTimeout bounds a look at whether the list can answer.
 const readyTimeout = 2 * time.Second
 
-// ready returns nil if the list and the keys are there and the process is not about to end,
-// and otherwise what is missing.
+// ready returns nil if requests can be judged, or are let through unchecked, and the process
+// is not about to end, and otherwise what is missing.
 func (a *App) ready(ctx context.Context) error {
 	if caddy.Exiting() {
 		return errEnding
 	}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	list := a.shared.list.Load()
-	if list == nil {
-		return fmt.Errorf("the store has not been reached: %w", revocation.ErrClosed)
-	}
-	if err := list.Ready(ctx); err != nil && !a.allowsUnchecked {
+	if err := a.listReady(ctx); err != nil {
 		return err
 	}
 	for _, keys := range a.keys {
@@ -79,6 +75,26 @@ func (a *App) ready(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// listReady returns nil if no request is refused for want of the list.
+func (a *App) listReady(ctx context.Context) error {
+	if list := a.shared.list.Load(); list != nil {
+		if a.allowsUnchecked {
+			return nil
+		}
+		return list.Ready(ctx)
+	}
+	err := fmt.Errorf("the store has not been reached: %w", revocation.ErrClosed)
+	if !a.allowsUnchecked {
+		return err
+	}
+	select {
+	case <-a.shared.opened:
+		return nil
+	default:
+		return err // requests wait for the first try
+	}
 }
 
 // writeReady answers a probe.

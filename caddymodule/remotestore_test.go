@@ -123,6 +123,18 @@ func TestStoreFailureMayBeAllowed(t *testing.T) {
 	s.do("POST", "/auth/logout", "", bearer(raw)).want(t, "a logout that cannot be recorded", 503, bodyUnavailable)
 }
 
+// A sidecar that starts while the store is away lets requests through too, and gets none
+// unless it is ready.
+func TestReadyWhereRequestsAreLetThroughUnchecked(t *testing.T) {
+	s := prepare(t, new(echo), "api octopus_cards\nready /ready\nsecret "+testSecret)
+	s.store, s.global = "store redis redis://"+freeAddr(t), "on_store_failure allow"
+	s.mustLoad()
+	if a := s.do("GET", "/v1/cards", "", bearer(sign(t, claimsAt(time.Now())))); a.status != 200 {
+		t.Fatalf("unchecked: %d %s", a.status, a.body)
+	}
+	s.do("GET", "/ready", "").want(t, "ready", 200, `{"ready":true}`)
+}
+
 func TestSharedStoreNeedsAKeyForDigests(t *testing.T) {
 	s := prepare(t, newOpaqueAPI(t), "opaque known\n"+fmt.Sprintf(opaqueEndpoints, "session"))
 	s.store = "store redis redis://" + freeAddr(t)
