@@ -203,6 +203,43 @@ func TestCheckThatRacesAGapIsNotCached(t *testing.T) {
 	check(t, f.List, id, revocation.RevokedToken)
 }
 
+// Anybody may ask whether a replica is ready: that must not become load on a store in trouble.
+func TestManyWhoAskForReadinessShareOneLookUp(t *testing.T) {
+	f := openFed(t, newFedStore())
+	f.follow(t)
+	f.clock.advance(time.Minute) // the feed is stale
+	before := f.store.lookupCount()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	f.store.onLookup = func() { close(asked); <-answer }
+	gone, leave := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() { _ = f.Ready(gone) })
+	<-asked
+	leave() // whoever asked first takes nobody's answer along
+	for range 20 {
+		all.Go(func() {
+			if err := f.Ready(t.Context()); err != nil {
+				t.Errorf("not ready: %v", err)
+			}
+		})
+	}
+	impatient, end := context.WithCancel(t.Context())
+	end()
+	if err := f.Ready(impatient); !errors.Is(err, context.Canceled) {
+		t.Errorf("who does not wait gets %v", err)
+	}
+	close(answer)
+	all.Wait()
+	if n := f.store.lookupCount() - before; n != 1 {
+		t.Errorf("the store was asked %d times", n)
+	}
+	f.store.onLookup = nil
+	f.clock.advance(time.Second)
+	if err := f.Ready(t.Context()); err != nil || f.store.lookupCount()-before != 2 {
+		t.Errorf("a second later: %v, asked %d times", err, f.store.lookupCount()-before)
+	}
+}
+
 func TestOwnRevocationHoldsBeforeTheFeedReportsIt(t *testing.T) {
 	f := openFed(t, newFedStore())
 	f.follow(t)
@@ -234,6 +271,7 @@ func TestSilentFeedIsTrustedForItsStalenessAndTheStoreIsAskedThen(t *testing.T) 
 	if v, err := f.Check(t.Context(), id); v != revocation.Unknown || !errors.Is(err, failure) {
 		t.Errorf("without feed and store: %s, %v", v, err)
 	}
+	f.clock.advance(time.Second) // the last answer is old
 	if err := f.Ready(t.Context()); !errors.Is(err, failure) {
 		t.Errorf("ready without feed and store: %v", err)
 	}

@@ -45,6 +45,7 @@ type List struct {
 	// own are the times of those that it has recorded, as far as they are remembered.
 	own     *shardedCache[time.Time]
 	pending pending
+	probe   *probe
 	counts  *Counters
 
 	subscribers subscribers
@@ -92,7 +93,7 @@ func Open(ctx context.Context, store Store, opts Options) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &List{store: observed(store, opts.OnStore), now: opts.Now, cache: cache, known: known, own: own, counts: opts.Counters}
+	l := &List{store: observed(store, opts.OnStore), now: opts.Now, cache: cache, known: known, own: own, probe: newProbe(), counts: opts.Counters}
 	l.filter, _ = store.(Filter)
 	l.counter, _ = store.(Counter)
 	feed, followed := store.(Feed)

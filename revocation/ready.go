@@ -21,10 +21,48 @@ func (l *List) Ready(ctx context.Context) error {
 	case !f.loaded():
 		return errNotLoaded
 	}
-	if _, err := l.store.Lookup(ctx, retentionKey); err != nil {
+	if err := l.probe.ask(ctx, l); err != nil {
 		return fmt.Errorf("the feed is stale and the store does not answer: %w", err)
 	}
 	return nil
+}
+
+const (
+	// probeInterval is how long one look-up tells whether the store answers: anybody may
+	// ask for that, as often as they like.
+	probeInterval = time.Second
+	// probeTimeout bounds that look-up.
+	probeTimeout = 2 * time.Second
+)
+
+// probe asks a store whether it answers, once for all who want to know.
+type probe struct {
+	turn chan struct{} // full while one caller uses the fields below
+
+	at    time.Time
+	err   error
+	known bool
+}
+
+func newProbe() *probe { return &probe{turn: make(chan struct{}, 1)} }
+
+// ask returns the error of a look-up that is recent, or waits for one until ctx ends.
+func (p *probe) ask(ctx context.Context, l *List) error {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.turn }()
+	if age := l.now().Sub(p.at); p.known && age >= 0 && age < probeInterval {
+		return p.err
+	}
+	// Who asked first may leave, and the answer is for the others too.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), probeTimeout)
+	defer cancel()
+	_, p.err = l.store.Lookup(ctx, retentionKey)
+	p.at, p.known = l.now(), true
+	return p.err
 }
 
 // Status is how a List stands.
