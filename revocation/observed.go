@@ -9,9 +9,9 @@ import (
 // StoreCall is one call on a Store, as Options.OnStore is told of it.
 type StoreCall struct {
 	Operation StoreOperation
-	// Took is how long the call has taken.
+	// Took is how long the call has taken, without whoever reads a scan.
 	Took time.Duration
-	// Err is what it has returned.
+	// Err is what it has returned, unless a scan ended because of its reader.
 	Err error
 	// Abandoned says that whoever asked had gone by then, so that an error says nothing
 	// about the store.
@@ -74,10 +74,23 @@ func (s observedStore) Lookup(ctx context.Context, keys ...Key) ([]Entry, error)
 	return found, s.done(ctx, StoreLookup, begun, err)
 }
 
-// Scan implements Store.
+// Scan implements Store. What fn takes, and its errors, are not the store's.
 func (s observedStore) Scan(ctx context.Context, fn func(Entry) error) error {
 	begun := time.Now()
-	return s.done(ctx, StoreScan, begun, s.Store.Scan(ctx, fn))
+	var reading time.Duration
+	var refused error
+	err := s.Store.Scan(ctx, func(e Entry) error {
+		called := time.Now()
+		refused = fn(e)
+		reading += time.Since(called)
+		return refused
+	})
+	call := StoreCall{Operation: StoreScan, Took: time.Since(begun) - reading, Err: err, Abandoned: ctx.Err() == context.Canceled}
+	if refused != nil {
+		call.Err = nil
+	}
+	s.tell(call)
+	return err
 }
 
 // Restore implements Store.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"example.com/caddy-token-auth/revocation"
@@ -137,4 +138,34 @@ func TestEachCallOnTheStoreIsToldOf(t *testing.T) {
 			t.Errorf("call %d: got %+v, want %+v", i, got[i], want[i])
 		}
 	}
+}
+
+// Whoever reads a scan may be slow, or leave: the store's metrics are about the store.
+func TestStoreIsNotBlamedForTheReaderOfAScan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, calls := newFakeStore(), new(storeCalls)
+		list, err := revocation.Open(t.Context(), store, revocation.Options{OnStore: calls.add})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer list.Close()
+		now := time.Now()
+		if _, err := list.Revoke(t.Context(), revocation.NewIdentity("", "t", "s", "c", now, now.Add(time.Hour)), revocation.ScopeToken); err != nil {
+			t.Fatal(err)
+		}
+		calls.take()
+		gone := errors.New("reader is gone")
+		if err := list.Scan(t.Context(), func(revocation.Entry) error { time.Sleep(time.Minute); return gone }); !errors.Is(err, gone) {
+			t.Errorf("the reader's error became %v", err)
+		}
+		broken := errors.New("broken")
+		store.fail = broken
+		if err := list.Scan(t.Context(), func(revocation.Entry) error { return nil }); !errors.Is(err, broken) {
+			t.Errorf("the store's error became %v", err)
+		}
+		want := []revocation.StoreCall{{Operation: revocation.StoreScan}, {Operation: revocation.StoreScan, Err: broken}}
+		if got := calls.take(); len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
 }
