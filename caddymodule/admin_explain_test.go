@@ -177,6 +177,10 @@ func TestOpaqueTokenIsRevokedByItself(t *testing.T) {
 	if a.status != 200 || strings.Contains(a.body, "opaque-token") {
 		t.Errorf("%d %s", a.status, a.body)
 	}
+	// Any text would have been taken, and whoever revokes has to know that.
+	if !strings.Contains(a.body, `"unproven":[{"site":1`) {
+		t.Errorf("not said to be unproven: %s", a.body)
+	}
 	if got := o.get("a.localhost", "opaque-token"); got != 401 {
 		t.Errorf("after: %d", got)
 	}

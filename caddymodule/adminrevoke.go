@@ -14,7 +14,7 @@ import (
 // revokeRequest names what is to be revoked: by a token, or by its identifier.
 type revokeRequest struct {
 	// Token says which token, session or client, by Scope; token by default. It must be
-	// genuine, and may have expired.
+	// genuine, as far as the sidecar can tell, and may have expired.
 	Token string `json:"token"`
 	Scope string `json:"scope"`
 	// ID is the identifier of a token, session or client. Realm may be left out where there is
@@ -30,6 +30,9 @@ type revokeAnswer struct {
 	Revoked []entryAnswer `json:"revoked"`
 	// Expired says that the token has expired, so that there is nothing to revoke.
 	Expired bool `json:"expired,omitempty"`
+	// Unproven are the sites that take the token although only the API knows whether it is
+	// genuine, so that any text is taken.
+	Unproven []siteName `json:"unproven,omitempty"`
 	// Unverified are the sites that do not take the token, and why.
 	Unverified []unverified `json:"unverified,omitempty"`
 }
@@ -157,6 +160,9 @@ func (answer *revokeAnswer) targets(
 		case expired && scope == revocation.ScopeToken:
 			answer.Expired = true
 		default:
+			if c.unproven {
+				answer.Unproven = append(answer.Unproven, site.siteName)
+			}
 			t := target{scope: scope, realm: c.identity.Realm(), id: identifierOf(c.identity, scope), of: c.identity}
 			if !slices.ContainsFunc(targets, t.same) {
 				targets = append(targets, t)

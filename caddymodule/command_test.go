@@ -33,6 +33,13 @@ func TestListThatIsCutOffIsAnError(t *testing.T) {
 	}
 }
 
+func TestRevocationOfAnUnprovenTokenIsSaidToBeOne(t *testing.T) {
+	var out strings.Builder
+	if err := (&revokeAnswer{Unproven: []siteName{{Site: 2}}}).print(&out); err != nil || !strings.Contains(out.String(), "unproven at site 2") {
+		t.Errorf("%v, printed:\n%s", err, &out)
+	}
+}
+
 // TestIdentifiersCannotCommandTheTerminal prints identifiers that are made for that.
 func TestIdentifiersCannotCommandTheTerminal(t *testing.T) {
 	const evil = "\x1b]0;owned\a\u009b31m\u202e\nclient 43"

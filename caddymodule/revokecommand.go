@@ -25,7 +25,8 @@ is durable and holds there for every request; on other instances that share
 the store, within the delay of the store.
 
 With --token-file (- for the standard input) a genuine token says what is
-revoked; otherwise --scope and --id do.
+revoked; otherwise --scope and --id do. Where only the API knows whether a
+token is genuine, any text is taken, and the answer says unproven.
 
 Exit codes: 0 revoked, or expired already; 1 wrong usage; 4 no instance
 answers; 5 refused, nothing was revoked; 6 it cannot be made durable at
@@ -71,6 +72,9 @@ func (answer *revokeAnswer) print(to io.Writer) error {
 	for i := range answer.Revoked {
 		e := &answer.Revoked[i]
 		_, _ = fmt.Fprintf(table, "revoked\t%s\n", e)
+	}
+	for _, site := range answer.Unproven {
+		_, _ = fmt.Fprintf(table, "unproven at %s\t%s\n", site, "only the API knows whether the token is genuine: check that it is the right one")
 	}
 	for i := range answer.Unverified {
 		site := &answer.Unverified[i]
