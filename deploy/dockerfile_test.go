@@ -95,6 +95,46 @@ func TestDockerfileBuildsWhatIsDocumented(t *testing.T) {
 	}
 }
 
+// TestImageIsMadeOfModulesOfGoSumAlone runs the build's own check: what cannot be looked up
+// is refused like what is not there.
+func TestImageIsMadeOfModulesOfGoSumAlone(t *testing.T) {
+	var check string
+	for _, i := range stages(t, "xcaddy.Dockerfile")[1] {
+		if _, after, found := strings.Cut(i.rest, "&& test -s modules && "); found {
+			check = after
+		}
+	}
+	if check == "" {
+		t.Fatal("there is no check")
+	}
+	const known, other = "a.example v1.0.0 h1:aaaa=\n", "b.example v1.0.0 h1:bbbb=\n"
+	for what, c := range map[string]struct {
+		sums, modules string
+		want          bool
+	}{
+		"all in go.sum":     {known + other, known, true},
+		"one not in go.sum": {known, known + other, false},
+		"an empty go.sum":   {"", known, false},
+		"no go.sum":         {"-", known, false},
+	} {
+		dir := t.TempDir()
+		sums := filepath.Join(dir, "go.sum")
+		if c.sums != "-" {
+			if err := os.WriteFile(sums, []byte(c.sums), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, "modules"), []byte(c.modules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(check, "/src/go.sum", sums))
+		run.Dir = dir
+		if out, err := run.CombinedOutput(); (err == nil) != c.want {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+}
+
 func TestDockerfileHasTheVersionsOfGoMod(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", filepath.Join(root, "go.mod")).Output()
 	if err != nil {
