@@ -81,6 +81,29 @@ func TestComposedServicesHaveNoRights(t *testing.T) {
 	}
 }
 
+// TestComposedRedisRefusesBeforeItIsKilled wants it to refuse writes while there is room left
+// for the copy of its pages that a rewrite of its file needs.
+func TestComposedRedisRefusesBeforeItIsKilled(t *testing.T) {
+	redis := compose(t).Services["redis"]
+	option := func(name string) string {
+		i := slices.Index(redis.Command, "--"+name)
+		if i < 0 || i+1 == len(redis.Command) {
+			t.Fatalf("no %s", name)
+		}
+		return redis.Command[i+1]
+	}
+	if policy := option("maxmemory-policy"); policy != "noeviction" {
+		t.Errorf("at its limit it does %s", policy)
+	}
+	var size types.UnitBytes
+	if err := size.DecodeMapstructure(option("maxmemory")); err != nil {
+		t.Fatal(err)
+	}
+	if size <= 0 || size > redis.MemLimit/4*3 {
+		t.Errorf("maxmemory is %d of %d bytes", size, redis.MemLimit)
+	}
+}
+
 // TestComposedServicesAreReachedThroughTheSidecar wants the API and the list out of
 // everybody else's reach, and of one another's.
 func TestComposedServicesAreReachedThroughTheSidecar(t *testing.T) {
