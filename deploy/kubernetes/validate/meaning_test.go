@@ -256,13 +256,31 @@ func TestStoreFitsTheReplicas(t *testing.T) {
 	})
 }
 
+// nodeLocalDNS is where NodeLocal DNSCache listens unless a cluster has chosen otherwise.
+const nodeLocalDNS = "169.254.20.10/32"
+
+// mayAskTheNode reports whether the policies let names be asked for there.
+func (in *installation) mayAskTheNode() bool {
+	for _, policy := range in.policies {
+		for _, rule := range policy.Spec.Egress {
+			asks := slices.ContainsFunc(rule.To, func(peer networkingv1.NetworkPolicyPeer) bool {
+				return peer.IPBlock != nil && peer.IPBlock.CIDR == nodeLocalDNS
+			})
+			if asks && slices.ContainsFunc(rule.Ports, func(p networkingv1.NetworkPolicyPort) bool { return p.Port.IntValue() == 53 }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // mayReach reports whether the pods may reach a port in a namespace.
 func (in *installation) mayReach(t *testing.T, port, namespace string) bool {
 	t.Helper()
 	for _, policy := range in.policies {
 		for _, rule := range policy.Spec.Egress {
 			for _, peer := range rule.To {
-				if peer.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != namespace {
+				if peer.NamespaceSelector == nil || peer.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != namespace {
 					continue
 				}
 				for _, p := range rule.Ports {
@@ -300,7 +318,7 @@ func TestNetworkPoliciesLetInAndOutWhatIsNamed(t *testing.T) {
 				}
 				for _, peer := range rule.To {
 					// A label of ours on the pods that are reached would be a mistake.
-					if peer.PodSelector.MatchLabels["app.kubernetes.io/name"] == pods["app.kubernetes.io/name"] {
+					if peer.PodSelector != nil && peer.PodSelector.MatchLabels["app.kubernetes.io/name"] == pods["app.kubernetes.io/name"] {
 						t.Errorf("%s lets out to pods like these", policy.Name)
 					}
 				}
@@ -314,6 +332,9 @@ func TestNetworkPoliciesLetInAndOutWhatIsNamed(t *testing.T) {
 		}
 		if !in.mayReach(t, "53", "kube-system") {
 			t.Error("the pods cannot resolve names")
+		}
+		if !in.mayAskTheNode() {
+			t.Error("the pods cannot resolve names where each node has a cache of them")
 		}
 	})
 }
