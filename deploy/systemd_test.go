@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,8 +40,27 @@ func TestUnitGrantsCaddyItsGracePeriod(t *testing.T) {
 
 func TestUnitKeepsTheListWhereItMayWrite(t *testing.T) {
 	dir := setting(t, "StateDirectory")
-	if want := "HOME=%S/" + dir + " XDG_DATA_HOME=%S/" + dir + " XDG_CONFIG_HOME=%S/" + dir; setting(t, "Environment") != want {
+	if want := "HOME=%S/" + dir + " XDG_DATA_HOME=%S/" + dir + " XDG_CONFIG_HOME=%S/" + dir + " "; !strings.HasPrefix(setting(t, "Environment"), want) {
 		t.Errorf("environment %s, want %s", setting(t, "Environment"), want)
+	}
+}
+
+// TestUnitKeepsTheAdminAPIFromOtherUsers wants it on a socket in a directory that only Caddy
+// and root may enter, and the Caddyfile to take it from there.
+func TestUnitKeepsTheAdminAPIFromOtherUsers(t *testing.T) {
+	dir := setting(t, "RuntimeDirectory")
+	socket := "/" + dir + "/admin.sock"
+	if env := strings.Fields(setting(t, "Environment")); !slices.Contains(env, "CADDY_ADMIN=unix/%t"+socket) {
+		t.Errorf("environment %s", env)
+	}
+	if mode := setting(t, "RuntimeDirectoryMode"); mode != "0700" {
+		t.Errorf("its directory has mode %s", mode)
+	}
+	if !strings.Contains(read(t, "caddyfile.example"), "\tadmin {$CADDY_ADMIN:") {
+		t.Error("caddyfile.example does not take CADDY_ADMIN")
+	}
+	if !strings.Contains(read(t, "docs/docker.md"), "--address unix//run"+socket) {
+		t.Error("docs/docker.md does not say how commands find it")
 	}
 }
 
