@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"container/heap"
+	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -24,8 +25,7 @@ type liveSet struct {
 	byKey  map[revocation.Key]map[*dependency]struct{}
 	expiry expiryHeap
 	timer  *time.Timer // calls expire
-	due    map[*dependency]struct{}
-	sweep  []*dependency // of a general check, those still to come
+	checks checkQueues
 
 	wake chan struct{} // has room for one
 	end  context.CancelFunc
@@ -37,14 +37,19 @@ type dependency struct {
 	live     *liveRequest
 	identity *revocation.Identity
 
-	place int // in the heap of the liveSet, which guards it
+	// The lock of the liveSet guards these.
+	place   int           // in its heap
+	removed bool          // it was in the set, and no longer is
+	lane    checkLane     // the queue that it waits in, or laneNone
+	waiter  *list.Element // of that queue
+	entered uint64        // number of checks that had hung before
 }
 
 func newLiveSet(list func() *revocation.List) *liveSet {
 	s := &liveSet{
 		list: list,
 		all:  make(map[*dependency]struct{}), byKey: make(map[revocation.Key]map[*dependency]struct{}),
-		due: make(map[*dependency]struct{}), wake: make(chan struct{}, 1),
+		checks: checkQueues{slow: make(map[revocation.Key]uint64)}, wake: make(chan struct{}, 1),
 	}
 	s.timer = time.AfterFunc(time.Hour, s.expire)
 	s.timer.Stop()
@@ -79,7 +84,9 @@ func (s *liveSet) grow(ctx context.Context) {
 		case <-ticker.C:
 			for _, l := range s.young.grown() {
 				for _, d := range l.hold() {
-					s.recheckSoon(d)
+					if !s.checkHere(d) {
+						s.recheckSoon(d)
+					}
 				}
 			}
 		}
@@ -109,7 +116,8 @@ func (s *liveSet) remove(d *dependency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, d)
-	delete(s.due, d)
+	s.checks.leave(d)
+	d.removed = true
 	for _, k := range d.identity.Keys() {
 		if delete(s.byKey[k], d); len(s.byKey[k]) == 0 {
 			delete(s.byKey, k)
@@ -125,29 +133,28 @@ func (s *liveSet) changed(c revocation.Change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.Any() {
-		s.sweep = s.sweep[:0]
-		for d := range s.all {
-			s.sweep = append(s.sweep, d)
-		}
+		s.checks.sweepDue = true
 	}
 	for d := range s.byKey[c.Key] {
-		s.due[d] = struct{}{}
-	}
-	if len(s.due)+len(s.sweep) > 0 {
-		s.wakeUp()
-	}
-}
-
-// readdress has everything checked again that the clients of an allow-list have open.
-func (s *liveSet) readdress(lists *allowLists) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for d := range s.all {
-		if d.live.handler.allowed == lists {
-			s.due[d] = struct{}{}
-		}
+		s.checks.enter(d, laneTold)
 	}
 	s.wakeUp()
+}
+
+// readdress cuts what the clients of an allow-list may no longer have open. That takes no
+// store, and so waits for nothing.
+func (s *liveSet) readdress(lists *allowLists) {
+	var affected []*dependency
+	s.mu.Lock()
+	for d := range s.all {
+		if d.live.handler.allowed == lists {
+			affected = append(affected, d)
+		}
+	}
+	s.mu.Unlock()
+	for _, d := range affected {
+		s.checkHere(d)
+	}
 }
 
 // recheckSoon has d checked, if it is in the set.
@@ -155,7 +162,7 @@ func (s *liveSet) recheckSoon(d *dependency) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, ok := s.all[d]; ok {
-		s.due[d] = struct{}{}
+		s.checks.enter(d, laneFresh)
 		s.wakeUp()
 	}
 }

@@ -3,8 +3,6 @@ package caddymodule
 import (
 	"container/heap"
 	"context"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"example.com/caddy-token-auth/revocation"
@@ -12,91 +10,19 @@ import (
 
 const (
 	// recheckInterval is how often everything that lasts is checked again. What is told
-	// needs no waiting; this is for what is not: a token that ends by its age, and
-	// revocations while the feed is broken.
+	// needs no waiting; this is for what is not, such as a token that ends by its age.
 	recheckInterval = 30 * time.Second
-	// recheckers is how many checks run at a time, recheckChunk how many of a general
-	// check begin before one that was told about is looked for, recheckTimeout the time
-	// that each has, and recheckPause the wait after a store has failed.
-	recheckers     = 8
-	recheckChunk   = 256
+	// recheckTimeout is the time that a check has, and toldTimeout that of the first one
+	// after a change was told, so that one which hangs soon makes room for others.
 	recheckTimeout = 5 * time.Second
-	recheckPause   = time.Second
+	toldTimeout    = time.Second
+	// recheckPause is how often what could not be checked is tried again.
+	recheckPause = time.Second
 )
 
-func (s *liveSet) wakeUp() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// run checks what is due until ctx ends.
-func (s *liveSet) run(ctx context.Context) {
-	ticker := time.NewTicker(recheckInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			s.changed(revocation.Change{})
-		case <-s.wake:
-			for batch := s.take(); len(batch) > 0 && ctx.Err() == nil; batch = s.take() {
-				if s.recheck(ctx, batch) {
-					continue
-				}
-				select {
-				case <-time.After(recheckPause):
-				case <-ctx.Done():
-				}
-			}
-		}
-	}
-}
-
-// take returns what is to be checked next, what was told about before the rest.
-func (s *liveSet) take() []*dependency {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.due) > 0 {
-		batch := make([]*dependency, 0, len(s.due))
-		for d := range s.due {
-			batch = append(batch, d)
-		}
-		clear(s.due)
-		return batch
-	}
-	n := max(0, len(s.sweep)-recheckChunk)
-	batch := s.sweep[n:]
-	if s.sweep = s.sweep[:n:n]; n == 0 {
-		s.sweep = nil // nothing is to be kept alive by it
-	}
-	return batch
-}
-
-// recheck checks a batch. It returns false if the list could not answer for some, which
-// are due again then.
-func (s *liveSet) recheck(ctx context.Context, batch []*dependency) bool {
-	var next atomic.Int64
-	var failed atomic.Bool
-	var tasks sync.WaitGroup
-	for range min(recheckers, len(batch)) {
-		tasks.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(batch) && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
-				if !s.check(ctx, batch[i]) {
-					failed.Store(true)
-				}
-			}
-		})
-	}
-	tasks.Wait()
-	return !failed.Load()
-}
-
-// check asks the list about d and cuts its request if it is revoked. Where the list cannot
-// answer it returns false, and d stays as it is and is due again.
-func (s *liveSet) check(ctx context.Context, d *dependency) bool {
+// checkHere cuts the request of d if that can be told without the list, and reports
+// whether it is over with d.
+func (s *liveSet) checkHere(d *dependency) bool {
 	if expires := d.identity.Expires(); !expires.IsZero() && !time.Now().Before(expires) {
 		d.live.cutFor(d, cutExpired)
 		return true
@@ -105,24 +31,32 @@ func (s *liveSet) check(ctx context.Context, d *dependency) bool {
 		d.live.cutFor(d, cutAddress)
 		return true
 	}
+	return false
+}
+
+// check asks the list about d and cuts its request if it is revoked. Where the list cannot
+// answer, d stays as it is, and is tried again.
+func (s *liveSet) check(ctx context.Context, d *dependency) {
+	if s.checkHere(d) {
+		return
+	}
 	list := s.list()
 	if list == nil {
-		return true // everything is checked when it opens
+		return // everything is checked when it opens
 	}
 	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
 	defer cancel()
+	begun := time.Now()
 	verdict, err := list.Check(ctx, d.identity)
 	switch {
 	case err != nil:
-		s.recheckSoon(d)
-		return false
+		s.putOff(d, time.Since(begun) >= slowCheck)
 	case verdict == revocation.Live, verdict == revocation.RotatedToken:
 	case verdict == revocation.TooOld:
 		d.live.cutFor(d, cutExpired)
 	default:
 		d.live.cutFor(d, cutRevoked)
 	}
-	return true
 }
 
 // expire cuts what has expired.

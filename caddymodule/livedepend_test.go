@@ -220,11 +220,7 @@ func TestLogoutOnTheConnectionItselfDoesNotCutIt(t *testing.T) {
 				t.Error("it was cut before")
 			}
 			revoke(t, list, id, revocation.ScopeClient)
-			eventually(t, func() bool {
-				l.set().mu.Lock()
-				defer l.set().mu.Unlock()
-				return len(l.set().due) == 0
-			})
+			eventually(t, func() bool { return l.set().queued() == 0 })
 			return websocket.Disconnect(websocket.Closing{Code: 1000, Reason: "logout", Graceful: true})
 		}}
 	}})
