@@ -36,6 +36,9 @@ type liveSet struct {
 type dependency struct {
 	live     *liveRequest
 	identity *revocation.Identity
+	// others is for how many other reasons the request depends on it. The lock of the
+	// request guards it.
+	others int
 
 	// The lock of the liveSet guards these.
 	place   int           // in its heap

@@ -19,7 +19,7 @@ var errTooManyIdentities = errors.New("too many different tokens on one connecti
 
 // depend has the request end when id is revoked or expires, which is checked before depend
 // returns and from then on. The caller has found it good. An identity that it depends on
-// already changes nothing. The error is errTooManyIdentities, errTooManyConnections, or
+// already is counted once more. The error is errTooManyIdentities, errTooManyConnections, or
 // errCut if the request has ended or is being ended.
 func (l *liveRequest) depend(id *revocation.Identity) error {
 	d, err := l.addDependency(id)
@@ -39,12 +39,14 @@ func (l *liveRequest) depend(id *revocation.Identity) error {
 func (l *liveRequest) addDependency(id *revocation.Identity) (*dependency, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.ended || l.cause != 0:
+	if l.ended || l.cause != 0 {
 		return nil, errCut
-	case slices.ContainsFunc(l.deps, func(d *dependency) bool { return d.identity.Equal(id) }):
+	}
+	if i := l.dependsOn(id); i >= 0 {
+		l.deps[i].others++
 		return nil, nil
-	case len(l.deps) >= maxIdentities:
+	}
+	if len(l.deps) >= maxIdentities {
 		limitCounters.limited[limitIdentities].Inc()
 		return nil, errTooManyIdentities
 	}
@@ -62,12 +64,22 @@ func (l *liveRequest) addDependency(id *revocation.Identity) (*dependency, error
 	return d, nil
 }
 
-// release is the opposite of depend: what becomes of id no longer matters to the request.
+// dependsOn returns the place of id among the dependencies, or -1. The caller holds mu.
+func (l *liveRequest) dependsOn(id *revocation.Identity) int {
+	return slices.IndexFunc(l.deps, func(d *dependency) bool { return d.identity.Equal(id) })
+}
+
+// release is the opposite of depend: what becomes of id no longer matters to the request,
+// unless it depends on it for another reason as well.
 func (l *liveRequest) release(id *revocation.Identity) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	i := slices.IndexFunc(l.deps, func(d *dependency) bool { return d.identity.Equal(id) })
+	i := l.dependsOn(id)
 	if i < 0 {
+		return
+	}
+	if l.deps[i].others > 0 {
+		l.deps[i].others--
 		return
 	}
 	if l.held {

@@ -187,6 +187,19 @@ func TestConnectionOutlivesAnIdentityThatItNoLongerDependsOn(t *testing.T) {
 	wantClose(t, conn, 4001, "revoked")
 }
 
+// A call may carry the token that has opened the connection. Its end does not let the
+// connection outlive the token.
+func TestConnectionEndsWithTheTokenThatHasOpenedIt(t *testing.T) {
+	h, list := liveHandler(t, memstore.New())
+	l, conn := openSocket(t, h, followed{identity: tokenOf("alice", 1)})
+	if err := l.depend(tokenOf("alice", 1)); err != nil {
+		t.Fatal(err)
+	}
+	l.release(tokenOf("alice", 1))
+	revoke(t, list, tokenOf("alice", 1), revocation.ScopeClient)
+	wantClose(t, conn, 4001, "revoked")
+}
+
 func TestConnectionHasNoMoreThanSomeIdentities(t *testing.T) {
 	h, _ := liveHandler(t, memstore.New())
 	l, _ := openSocket(t, h, followed{})
@@ -204,7 +217,9 @@ func TestConnectionHasNoMoreThanSomeIdentities(t *testing.T) {
 	if err := l.depend(tokenOf("alice", maxIdentities)); !errors.Is(err, errTooManyIdentities) {
 		t.Errorf("one too many: %v", err)
 	}
-	l.release(ids[0])
+	for range 2 {
+		l.release(ids[0])
+	}
 	if err := l.depend(tokenOf("alice", maxIdentities)); err != nil {
 		t.Errorf("in the place of another: %v", err)
 	}
