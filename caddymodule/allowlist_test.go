@@ -87,7 +87,6 @@ func TestAllowListFollowsItsFileAndKeepsTheLastGoodOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	lists.close()
-	states := lists.stat()
 	local := netip.MustParseAddr("127.0.0.1")
 	allowed := func(want bool, when string) {
 		t.Helper()
@@ -100,11 +99,9 @@ func TestAllowListFollowsItsFileAndKeepsTheLastGoodOne(t *testing.T) {
 	}
 	reload := func(want bool) {
 		t.Helper()
-		now := lists.stat()
-		if got := lists.reload(states, now); got != want {
+		if got := lists.reload(); got != want {
 			t.Errorf("reload = %v", got)
 		}
-		states = now
 	}
 
 	allowed(false, "at first")
@@ -123,4 +120,32 @@ func TestAllowListFollowsItsFileAndKeepsTheLastGoodOne(t *testing.T) {
 	write("42 10.0.0.0/8\n", start.Add(3*time.Second))
 	reload(true)
 	allowed(false, "after it was restored")
+}
+
+// A request that turns out to last after its configuration has ended has its list watched,
+// and what has changed in between is seen.
+func TestAllowListIsWatchedAgainForWhatOutlivesItsConfiguration(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "allow.txt")
+	if err := os.WriteFile(name, []byte("42 10.0.0.0/8\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reloaded := make(chan bool, 10)
+	lists, err := newAllowLists(&AllowIPs{Files: []string{name}}, zap.NewNop(), func(*allowLists) { reloaded <- true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists.close()
+	if err := os.WriteFile(name, []byte("42 10.0.0.0/8 127.0.0.0/8\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lists.retain()
+	defer lists.close()
+	select {
+	case <-reloaded:
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody looks at the file")
+	}
+	if !lists.get().allows("42", netip.MustParseAddr("127.0.0.1")) {
+		t.Error("the new list is not in force")
+	}
 }

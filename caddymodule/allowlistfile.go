@@ -29,9 +29,12 @@ type allowLists struct {
 	// reloaded is called when another list is in force.
 	reloaded func(*allowLists)
 
+	mu    sync.Mutex // guards stop and users
 	stop  func()
-	mu    sync.Mutex // guards users
-	users int        // the configuration, and what outlives it
+	users int // the configuration, and what outlives it
+
+	loading sync.Mutex      // guards seen and serialises reload
+	seen    filewatch.State // what the files looked like when they were read last
 }
 
 // newAllowLists reads everything once and, where there are files, watches them
@@ -46,21 +49,33 @@ func newAllowLists(config *AllowIPs, log *zap.Logger, reloaded func(*allowLists)
 		return nil, err
 	}
 	a.files = config.Files
-	read := a.stat()
+	a.seen = a.stat()
 	if err := a.load(); err != nil {
 		return nil, err
 	}
-	a.stop = filewatch.Watch(read, func(before, now filewatch.State) { a.reload(before, now) })
+	a.stop = a.watch()
 	return a, nil
 }
 
-// retain has the files watched until close is called once more. A nil list has none.
+// watch has the files read again whenever they change from what was read last.
+func (a *allowLists) watch() (stop func()) {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	return filewatch.Watch(a.seen, func(_, _ filewatch.State) { a.reload() })
+}
+
+// retain has the files watched until close is called once more, also if nobody did any
+// more: a request may turn out to last after its configuration has ended. A nil list has
+// no files.
 func (a *allowLists) retain() {
 	if a == nil {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.users == 0 {
+		a.stop = a.watch()
+	}
 	a.users++
 }
 
@@ -71,10 +86,10 @@ func (a *allowLists) close() {
 	}
 	a.mu.Lock()
 	a.users--
-	last := a.users == 0
+	last, stop := a.users == 0, a.stop
 	a.mu.Unlock()
 	if last {
-		a.stop()
+		stop() // without the lock: it waits for whom reload tells
 	}
 }
 
@@ -111,15 +126,26 @@ func (a *allowLists) stat() filewatch.State { return filewatch.Stat(a.files...) 
 
 // reload reads the files again if any has changed, and reports whether it did. Files that
 // cannot be read leave the last good list in force.
-func (a *allowLists) reload(before, now filewatch.State) bool {
-	if now.Same(before) {
-		return false
-	}
-	if err := a.load(); err != nil {
+func (a *allowLists) reload() bool {
+	changed, err := a.loadChanged()
+	switch {
+	case !changed:
+	case err != nil:
 		a.log.Error("allow-list not reloaded, the last good one stays in force", zap.Error(err))
-	} else {
+	default:
 		a.log.Info("allow-list reloaded", zap.Strings("files", a.files), zap.Int("clients", len(a.get())))
 		a.reloaded(a)
 	}
-	return true
+	return changed
+}
+
+func (a *allowLists) loadChanged() (changed bool, err error) {
+	a.loading.Lock()
+	defer a.loading.Unlock()
+	now := a.stat()
+	if now.Same(a.seen) {
+		return false, nil
+	}
+	a.seen = now
+	return true, a.load()
 }
