@@ -12,6 +12,9 @@ const (
 	// recheckInterval is how often everything that lasts is checked again. What is told
 	// needs no waiting; this is for what is not, such as a token that ends by its age.
 	recheckInterval = 30 * time.Second
+	// staleInterval is how often it is while nothing can be told, because the feed of the
+	// store is broken.
+	staleInterval = 5 * time.Second
 	// recheckTimeout is the time that a check has, and toldTimeout that of the first one
 	// after a change was told, so that one which hangs soon makes room for others.
 	recheckTimeout = 5 * time.Second

@@ -45,6 +45,7 @@ type checkQueues struct {
 	sweep    []*dependency // of a general check, those still to come
 	sweepDue bool          // another general check is to begin after it
 	swept    time.Time     // when the last one has begun
+	stale    bool          // the list was, at the last tick
 
 	// failures numbers the checks that have hung, and slow has that of the last one about
 	// each client: what has entered before is not tried, but put off with it.
@@ -190,14 +191,31 @@ func (s *liveSet) run(ctx context.Context) {
 	}
 }
 
-// tick begins what has its time.
+// tick begins what has its time: a general check also at the moment from which the list
+// asks the store because its feed is broken.
 func (s *liveSet) tick() {
+	stale := s.isStale()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.checks.wake()
-	if time.Since(s.checks.swept) >= recheckInterval {
-		s.checks.sweepDue = true
+	q, interval := &s.checks, recheckInterval
+	if stale {
+		interval = staleInterval
 	}
+	q.wake()
+	if stale && !q.stale || time.Since(q.swept) >= interval {
+		q.sweepDue = true
+	}
+	q.stale = stale
+}
+
+// isStale reports whether the list no longer trusts what it was told.
+func (s *liveSet) isStale() bool {
+	list := s.list()
+	if list == nil {
+		return false
+	}
+	status := list.Status()
+	return status.Followed && !status.Trusted
 }
 
 // engage returns how many workers each lane needs more, and counts them in. It begins the

@@ -143,15 +143,42 @@ func TestGeneralCheckGoesOnBesideChecksThatHang(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		live := h.app.shared.live
-		live.mu.Lock()
-		live.list = func() *revocation.List { return silent }
-		live.mu.Unlock()
+		h.app.shared.list.Store(silent)
 		startMallory(t, h)
 		ended := startFollowed(t, h, bubbleToken("alice", 1))
 		time.Sleep(2 * time.Minute)
 		revoke(t, silent, bubbleToken("alice", 1), revocation.ScopeClient)
 		wantEndWithin(t, ended, recheckInterval+time.Second)
+	})
+}
+
+// silentFeed follows the store, and then falls silent.
+type silentFeed struct{ revocation.Store }
+
+func (silentFeed) Watch(ctx context.Context, _ revocation.Position, sink revocation.Sink) error {
+	sink.Started(true)
+	sink.Alive(time.Now())
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// While nothing is told, a logout elsewhere is found soon after max_staleness.
+func TestLogoutElsewhereIsFoundWhileTheFeedIsBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.New()
+		h, _ := liveHandler(t, silentFeed{store})
+		elsewhere, err := revocation.Open(t.Context(), store, revocation.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one := startFollowed(t, h, bubbleToken("alice", 1))
+		other := startFollowed(t, h, bubbleToken("bob", 1))
+		time.Sleep(3 * time.Second)
+		revoke(t, elsewhere, bubbleToken("alice", 1), revocation.ScopeClient)
+		wantEndWithin(t, one, revocation.DefaultMaxStaleness+time.Second)
+		time.Sleep(time.Minute)
+		revoke(t, elsewhere, bubbleToken("bob", 1), revocation.ScopeClient)
+		wantEndWithin(t, other, staleInterval+time.Second)
 	})
 }
 

@@ -156,8 +156,7 @@ func TestGapHasEverythingChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer silent.Close()
-	live.list = func() *revocation.List { return silent } // it tells live nothing
+	h.app.shared.list.Store(silent) // it tells live nothing
 	status := runFollowed(t, h, aliceUntil(time.Now().Add(time.Hour)))
 	other := revocation.NewIdentity("api", "other", "", "bob", time.Now(), time.Now().Add(2*time.Second))
 	stays := runFollowed(t, h, other)
