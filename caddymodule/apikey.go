@@ -90,6 +90,7 @@ func (h *Handler) newAPIKeys(config *APIKey) (*apiKeys, error) {
 			return
 		}
 		h.log.Info("API keys reloaded", zap.Strings("files", files), zap.Int("keys", n))
+		h.app.shared.live.recheckHere(func(of *Handler) bool { return of == h })
 	})
 	return a, err
 }
@@ -143,6 +144,12 @@ func (h *Handler) verifyAPIKey(ctx context.Context, found credential) (caller, e
 		return caller{}, err
 	}
 	c.session = &session
+	if a.keys != nil {
+		c.withdrawn = func() bool {
+			name, ok := a.keys.Lookup(found.text)
+			return !ok || name != client
+		}
+	}
 	c.identity = revocation.NewIdentity(a.realm, session.ID, session.ID, client, session.Begun, time.Time{})
 	c.claims = apiKeyClaims{a, c.identity}
 	return c, nil

@@ -26,6 +26,9 @@ type caller struct {
 	// session is that of an API key, nil otherwise; begun says that it is a new one.
 	session *apikey.Session
 	begun   bool
+	// withdrawn reports whether a credential that was good has been taken out of the
+	// configuration; nil: it cannot be.
+	withdrawn func() bool
 }
 
 // claimSource has the claims of a credential.

@@ -222,7 +222,9 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 	}
 	isSocket := asksForWebSocket(r)
 	if c.identity != nil && !h.dryRun && (h.follows || isSocket) {
-		return h.follow(w, r, next, followed{identity: c.identity, limits: h.limitsOf(r, isSocket)})
+		return h.follow(w, r, next, followed{
+			identity: c.identity, withdrawn: c.withdrawn, limits: h.limitsOf(r, isSocket),
+		})
 	}
 	return next.ServeHTTP(w, r)
 }

@@ -147,10 +147,15 @@ func (s *liveSet) changed(c revocation.Change) {
 // readdress cuts what the clients of an allow-list may no longer have open. That takes no
 // store, and so waits for nothing.
 func (s *liveSet) readdress(lists *allowLists) {
+	s.recheckHere(func(of *Handler) bool { return of.allowed == lists })
+}
+
+// recheckHere checks what some handlers have let through, as far as that takes no store.
+func (s *liveSet) recheckHere(affects func(*Handler) bool) {
 	var affected []*dependency
 	s.mu.Lock()
 	for d := range s.all {
-		if d.live.handler.allowed == lists {
+		if affects(d.live.handler) {
 			affected = append(affected, d)
 		}
 	}

@@ -30,6 +30,10 @@ func (s *liveSet) checkHere(d *dependency) bool {
 		d.live.cutFor(d, cutExpired)
 		return true
 	}
+	if d.live.withdrawn != nil && d.live.withdrawn() {
+		d.live.cutFor(d, cutRevoked)
+		return true
+	}
 	if !d.live.addressAllowed(d.identity) {
 		d.live.cutFor(d, cutAddress)
 		return true

@@ -58,7 +58,9 @@ type liveRequest struct {
 	tap     func(*liveRequest) websocket.Options
 	limits  *WebSocketLimits
 	addr    netip.Addr // of the client, where that matters
-	young   youngPlace
+	// withdrawn is that of the caller who has begun it.
+	withdrawn func() bool
+	young     youngPlace
 
 	mu        sync.Mutex
 	deps      []*dependency
@@ -81,6 +83,8 @@ type followed struct {
 	// identity is what let it through, nil if nothing did that could be revoked. A
 	// connection can depend on others later on.
 	identity *revocation.Identity
+	// withdrawn is that of the caller.
+	withdrawn func() bool
 	// tap returns how the messages of a WebSocket are looked at; nil: they are not. It is
 	// called once, before the first byte passes. What it leaves unset of the limits is
 	// taken from limits.
@@ -98,7 +102,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		from = context.WithoutCancel(from)
 	}
 	ctx, cancel := context.WithCancel(from)
-	l := &liveRequest{handler: h, cancel: cancel, tap: f.tap, limits: f.limits}
+	l := &liveRequest{handler: h, cancel: cancel, withdrawn: f.withdrawn, tap: f.tap, limits: f.limits}
 	if h.AllowIPs != nil {
 		l.addr = clientAddr(r)
 	}
