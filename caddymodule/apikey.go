@@ -152,6 +152,7 @@ func (h *Handler) verifyAPIKey(ctx context.Context, found credential) (caller, e
 	}
 	c.identity = revocation.NewIdentity(a.realm, session.ID, session.ID, client, session.Begun, time.Time{})
 	c.claims = apiKeyClaims{a, c.identity}
+	c.ages = ageLimit(c.identity, a.maxAge)
 	return c, nil
 }
 

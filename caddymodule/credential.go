@@ -29,6 +29,8 @@ type caller struct {
 	// withdrawn reports whether a credential that was good has been taken out of the
 	// configuration; nil: it cannot be.
 	withdrawn func() bool
+	// ages is when the credential becomes too old for this handler; zero: it does not.
+	ages time.Time
 }
 
 // claimSource has the claims of a credential.
@@ -157,8 +159,9 @@ func (h *Handler) takesAsJWT(raw string) bool {
 // needs, what was seen of its issue is used.
 func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) {
 	id := t.Identity()
+	ages := ageLimit(id, h.tokenMaxAge)
 	if !h.lacksClaim(id) {
-		return caller{identity: id, claims: t}, nil
+		return caller{identity: id, claims: t, ages: ages}, nil
 	}
 	seen, err := known(ctx, h.app, id.Realm(), id.Token())
 	switch {
@@ -167,7 +170,15 @@ func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) 
 	case seen == nil:
 		return caller{}, errNoClaim
 	}
-	return caller{identity: seen, claims: t}, nil
+	return caller{identity: seen, claims: t, ages: ages}, nil
+}
+
+// ageLimit returns when an identity is older than maxAge; the zero time: never.
+func ageLimit(id *revocation.Identity, maxAge time.Duration) time.Time {
+	if maxAge == 0 || id.IssuedAt().IsZero() {
+		return time.Time{}
+	}
+	return id.IssuedAt().Add(maxAge)
 }
 
 // lacksClaim reports whether a token lacks what a logout revokes.

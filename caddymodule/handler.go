@@ -125,8 +125,10 @@ type Handler struct {
 	keySets  heldKeySets
 	verifier *token.Verifier // nil: no JWT is taken as one
 	opaque   *opaqueTokens   // nil: no other token is taken
-	apiKeys  *apiKeys        // nil: no API key is taken
-	dialect  dialect.Dialect
+	// tokenMaxAge is how long ago a JWT may have been issued.
+	tokenMaxAge time.Duration
+	apiKeys     *apiKeys // nil: no API key is taken
+	dialect     dialect.Dialect
 	// rpcDialect is that of messages on a WebSocket.
 	rpcDialect dialect.Dialect
 	sources    sources
@@ -223,7 +225,7 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 	isSocket := asksForWebSocket(r)
 	if c.identity != nil && !h.dryRun && (h.follows || isSocket) {
 		return h.follow(w, r, next, followed{
-			identity: c.identity, withdrawn: c.withdrawn, limits: h.limitsOf(r, isSocket),
+			identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, limits: h.limitsOf(r, isSocket),
 		})
 	}
 	return next.ServeHTTP(w, r)

@@ -30,6 +30,10 @@ func (s *liveSet) checkHere(d *dependency) bool {
 		d.live.cutFor(d, cutExpired)
 		return true
 	}
+	if ages := d.live.ages; !ages.IsZero() && time.Now().After(ages) {
+		d.live.cutFor(d, cutExpired)
+		return true
+	}
 	if d.live.withdrawn != nil && d.live.withdrawn() {
 		d.live.cutFor(d, cutRevoked)
 		return true

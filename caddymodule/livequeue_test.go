@@ -182,6 +182,30 @@ func TestLogoutElsewhereIsFoundWhileTheFeedIsBroken(t *testing.T) {
 	})
 }
 
+// The age that a handler allows ends what is open, even if the list would allow more.
+func TestTokenThatAgesEndsItsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, _ := liveHandler(t, memstore.New())
+		id := bubbleToken("alice", 1) // a minute old
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+			f := followed{identity: id, ages: ageLimit(id, time.Hour)}
+			if err := h.follow(httptest.NewRecorder(), r, caddyhttp.HandlerFunc(waits), f); err != nil {
+				t.Error(err)
+			}
+		}()
+		time.Sleep(59 * time.Minute)
+		select {
+		case <-ended:
+			t.Fatal("it ended before")
+		default:
+		}
+		wantEndWithin(t, ended, recheckInterval+time.Second)
+	})
+}
+
 // queued is how many checks wait, or are under way.
 func (s *liveSet) queued() int {
 	s.mu.Lock()

@@ -58,8 +58,9 @@ type liveRequest struct {
 	tap     func(*liveRequest) websocket.Options
 	limits  *WebSocketLimits
 	addr    netip.Addr // of the client, where that matters
-	// withdrawn is that of the caller who has begun it.
+	// withdrawn and ages are those of the caller who has begun it.
 	withdrawn func() bool
+	ages      time.Time
 	young     youngPlace
 
 	mu        sync.Mutex
@@ -83,8 +84,9 @@ type followed struct {
 	// identity is what let it through, nil if nothing did that could be revoked. A
 	// connection can depend on others later on.
 	identity *revocation.Identity
-	// withdrawn is that of the caller.
+	// withdrawn and ages are those of the caller.
 	withdrawn func() bool
+	ages      time.Time
 	// tap returns how the messages of a WebSocket are looked at; nil: they are not. It is
 	// called once, before the first byte passes. What it leaves unset of the limits is
 	// taken from limits.
@@ -102,7 +104,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		from = context.WithoutCancel(from)
 	}
 	ctx, cancel := context.WithCancel(from)
-	l := &liveRequest{handler: h, cancel: cancel, withdrawn: f.withdrawn, tap: f.tap, limits: f.limits}
+	l := &liveRequest{handler: h, cancel: cancel, withdrawn: f.withdrawn, ages: f.ages, tap: f.tap, limits: f.limits}
 	if h.AllowIPs != nil {
 		l.addr = clientAddr(r)
 	}

@@ -172,6 +172,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 		return h.hasLogout && h.logoutScope == scope && !learned
 	}
 	watched := len(h.issue.access) > 0
+	h.tokenMaxAge = h.maxAge()
 	return token.NewVerifier(token.Config{
 		Keys:           keys,
 		Sources:        sources,
@@ -183,7 +184,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 		Realm:          h.Realm,
 		ClientClaim:    h.ClientClaim,
 		SessionClaim:   h.SessionClaim,
-		MaxAge:         h.maxAge(),
+		MaxAge:         h.tokenMaxAge,
 		CacheSize:      h.app.CacheSize,
 		CacheMisses:    tokenMisses,
 		RequireClient:  requires(revocation.ScopeClient, watched && len(h.issue.client) > 0),
