@@ -31,7 +31,12 @@ type caller struct {
 	withdrawn func() bool
 	// ages is when the credential becomes too old for this handler; zero: it does not.
 	ages time.Time
+	// resolve finds out whose credential it is where that could not be told; nil: it could.
+	resolve resolver
 }
+
+// resolver returns the identity of a credential, or nil if nothing more is known of it.
+type resolver func(context.Context) (*revocation.Identity, error)
 
 // claimSource has the claims of a credential.
 type claimSource interface {

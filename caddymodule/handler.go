@@ -225,7 +225,8 @@ func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp
 	isSocket := asksForWebSocket(r)
 	if c.identity != nil && !h.dryRun && (h.follows || isSocket) {
 		return h.follow(w, r, next, followed{
-			identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, limits: h.limitsOf(r, isSocket),
+			identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve,
+			limits: h.limitsOf(r, isSocket),
 		})
 	}
 	return next.ServeHTTP(w, r)

@@ -58,7 +58,10 @@ func (s *liveSet) check(ctx context.Context, d *dependency) {
 	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
 	defer cancel()
 	begun := time.Now()
-	verdict, err := list.Check(ctx, d.identity)
+	verdict, err := revocation.Unknown, d.live.resolveCaller(ctx)
+	if err == nil {
+		verdict, err = list.Check(ctx, d.identity)
+	}
 	switch {
 	case err != nil:
 		s.putOff(d, time.Since(begun) >= slowCheck)

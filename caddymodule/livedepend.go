@@ -91,6 +91,29 @@ func (l *liveRequest) release(id *revocation.Identity) {
 	}
 }
 
+// resolveCaller has the request depend on what the credential that has begun it proves to
+// be, where nobody could tell at first. It returns an error if nobody still can.
+func (l *liveRequest) resolveCaller(ctx context.Context) error {
+	l.mu.Lock()
+	resolve := l.resolve
+	l.resolve = nil
+	l.mu.Unlock()
+	if resolve == nil {
+		return nil
+	}
+	id, err := resolve(ctx)
+	if err == nil && id != nil {
+		err = l.depend(id)
+	}
+	if err == nil || errors.Is(err, errCut) {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.resolve = resolve
+	return err
+}
+
 // leave says that the request is about to end by itself: from now on no revocation and no
 // expiry cuts it, so that it can end in its own way after a logout of its own. It returns
 // false if the request has been cut before.

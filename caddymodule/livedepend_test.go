@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -198,6 +200,28 @@ func TestConnectionEndsWithTheTokenThatHasOpenedIt(t *testing.T) {
 	l.release(tokenOf("alice", 1))
 	revoke(t, list, tokenOf("alice", 1), revocation.ScopeClient)
 	wantClose(t, conn, 4001, "revoked")
+}
+
+// Where the store could not tell whose token it is, the connection depends on its client
+// as soon as the store can.
+func TestConnectionThatWasLetThroughUnknownEndsWithItsClient(t *testing.T) {
+	h, list := liveHandler(t, memstore.New())
+	alice := tokenOf("alice", 1)
+	var asked atomic.Int64
+	resolve := func(context.Context) (*revocation.Identity, error) {
+		if asked.Add(1) == 1 {
+			return nil, errors.New("the store is down")
+		}
+		return alice, nil
+	}
+	undated := revocation.NewUndatedIdentity("api", alice.Token(), "", "")
+	_, conn := openSocket(t, h, followed{identity: undated, resolve: resolve})
+	eventually(t, func() bool { return h.app.shared.live.count() == 2 })
+	revoke(t, list, alice, revocation.ScopeClient)
+	wantClose(t, conn, 4001, "revoked")
+	if n := asked.Load(); n != 2 {
+		t.Errorf("asked %d times, want 2", n)
+	}
 }
 
 func TestConnectionHasNoMoreThanSomeIdentities(t *testing.T) {

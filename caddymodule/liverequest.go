@@ -65,6 +65,7 @@ type liveRequest struct {
 
 	mu        sync.Mutex
 	deps      []*dependency
+	resolve   resolver               // nil: it is known who has begun it
 	counted   map[revocation.Key]int // see countSocket; nil: not counted
 	aborting  *time.Timer            // calls abort; nil unless it is cut
 	held      bool                   // it is in the set, and holds the shared list and the allow-list
@@ -84,9 +85,10 @@ type followed struct {
 	// identity is what let it through, nil if nothing did that could be revoked. A
 	// connection can depend on others later on.
 	identity *revocation.Identity
-	// withdrawn and ages are those of the caller.
+	// withdrawn, ages and resolve are those of the caller.
 	withdrawn func() bool
 	ages      time.Time
+	resolve   resolver
 	// tap returns how the messages of a WebSocket are looked at; nil: they are not. It is
 	// called once, before the first byte passes. What it leaves unset of the limits is
 	// taken from limits.
@@ -104,7 +106,7 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		from = context.WithoutCancel(from)
 	}
 	ctx, cancel := context.WithCancel(from)
-	l := &liveRequest{handler: h, cancel: cancel, withdrawn: f.withdrawn, ages: f.ages, tap: f.tap, limits: f.limits}
+	l := &liveRequest{handler: h, cancel: cancel, withdrawn: f.withdrawn, ages: f.ages, resolve: f.resolve, tap: f.tap, limits: f.limits}
 	if h.AllowIPs != nil {
 		l.addr = clientAddr(r)
 	}

@@ -196,7 +196,8 @@ func (o *opaqueTokens) identifyExpired(ctx context.Context, app *App, raw string
 	id, err := known(ctx, app, o.realm, t.name)
 	switch {
 	case err != nil && o.mode == opaquePass && app.allowsUnchecked:
-		return caller{identity: t.undated, unproven: true}, nil
+		resolve := func(ctx context.Context) (*revocation.Identity, error) { return known(ctx, app, o.realm, t.name) }
+		return caller{identity: t.undated, unproven: true, resolve: resolve}, nil
 	case err != nil:
 		return caller{}, unavailableError{err}
 	case id == nil && o.mode == opaqueKnown:

@@ -49,7 +49,7 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 	}
 	defer conn.stop()
 	conn.auth.handshake = c.identity
-	return h.follow(w, r, next, followed{identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, tap: conn.tap, limits: s.Limits})
+	return h.follow(w, r, next, followed{identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve, tap: conn.tap, limits: s.Limits})
 }
 
 // errHandshake says that an API which does not change the protocol might carry out a call.
