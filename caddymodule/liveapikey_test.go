@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -22,7 +23,7 @@ func TestRemovedAPIKeyEndsItsStreams(t *testing.T) {
 	rest := "other " + apikey.Hash(other) + "\n"
 	write("partner " + apikey.Hash(key) + "\n" + rest)
 	s, _ := startLive(t, "api_key X-API-Key {\nfile "+file+"\n}")
-	open := func(key string) *http.Response {
+	open := func(key string) io.Reader {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url("/events"), http.NoBody)
 		if err != nil {
@@ -34,12 +35,12 @@ func TestRemovedAPIKeyEndsItsStreams(t *testing.T) {
 			t.Fatal(resp, err)
 		}
 		t.Cleanup(func() { _ = resp.Body.Close() })
-		return resp
+		return resp.Body
 	}
 	removed := open(key)
 	open(other)
 	s.wantWatched(2)
 	write(rest)
-	wantBroken(t, removed.Body)
+	wantBroken(t, removed)
 	s.wantWatched(1)
 }
