@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"runtime"
@@ -320,5 +321,30 @@ func TestReloadAndStopCloseWebSocketsOnBothSides(t *testing.T) {
 		if err := <-api.ends; err != closeFrameError(ws.StatusGoingAway) { //nolint:errorlint // it is the value
 			t.Errorf("%s: the upstream got %v", name, err)
 		}
+	}
+}
+
+// A placeholder such as {http.request.body} is about the request that the server has made:
+// what it reads of the body is put back there, and the upstream has to find it.
+func TestPlaceholderOfTheBodyLeavesTheBodyToTheUpstream(t *testing.T) {
+	upstream := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		_, _ = fmt.Fprintf(w, "%q %v %q", body, err, r.Header.Get("X-Body"))
+	})
+	for _, option := range []string{"ignore", "close"} {
+		t.Run(option, func(t *testing.T) {
+			s := prepare(t, upstream, "api octopus_cards\nsecret "+testSecret+"\non_revoked "+option)
+			config, err := adapt(strings.Replace(s.caddyfile(), "\t\treverse_proxy", "\t\trequest_header X-Body {http.request.body}\n\t\treverse_proxy", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := caddy.Load(config, true); err != nil {
+				t.Fatal(err)
+			}
+			a := s.do("POST", "/v1/cards", `{"a":1}`, bearer(sign(t, claimsAt(time.Now()))))
+			if want := `"{\"a\":1}" <nil> "{\"a\":1}"`; a.status != 200 || a.body != want {
+				t.Errorf("got %d %s, want %s", a.status, a.body, want)
+			}
+		})
 	}
 }

@@ -121,9 +121,17 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 		defer context.AfterFunc(r.Context(), l.clientGone)()
 	}
 	var watched http.ResponseWriter = &l.w
-	r = r.WithContext(ctx)
+	isSocket := asksForWebSocket(r)
+	if isSocket {
+		defer cancel()
+		r = r.WithContext(ctx)
+	} else {
+		// In place: what placeholders read of the body, they put back into this request. So
+		// ctx is not cancelled afterwards; it ends with that of the server.
+		*r = *r.WithContext(ctx)
+	}
 	switch {
-	case !isConnect && len(r.Header["Upgrade"]) == 0:
+	case !isSocket:
 		l.set().young.add(l)
 	case !l.countSocket(f.identity):
 		return h.refuse(w, r, &refusal{reason: dialect.TooManyConnections})
@@ -275,7 +283,6 @@ func (l *liveRequest) abort() {
 // end takes the request out of the set. A connection does not outlive the handler that
 // has upgraded it.
 func (l *liveRequest) end() {
-	l.cancel()
 	l.young.remove(l)
 	l.mu.Lock()
 	l.ended = true

@@ -210,3 +210,21 @@ func TestResponseThatIgnoresItsEndIsBrokenOff(t *testing.T) {
 		t.Errorf("it went on for %s", took)
 	}
 }
+
+// What comes after the handler, such as an error page, finds a request that goes on.
+func TestFollowedRequestIsNotCancelledAfterItsHandler(t *testing.T) {
+	h, _ := liveHandler(t, memstore.New())
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)
+	next := caddyhttp.HandlerFunc(func(_ http.ResponseWriter, got *http.Request) error {
+		if got != r {
+			t.Error("the request is another one, of which no placeholder knows")
+		}
+		return nil
+	})
+	if err := h.follow(httptest.NewRecorder(), r, next, followed{identity: aliceUntil(time.Now().Add(time.Hour))}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Context().Err(); err != nil {
+		t.Error(err)
+	}
+}
