@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -28,12 +29,13 @@ type ending struct {
 	gone    bool // the client's stream is closed or broken
 
 	farewell   farewell
-	graceful   bool        // the upstream gets a close frame and is to answer it
-	asked      bool        // the upstream gets a last message and is to answer it
-	answered   bool        // it has, or has used up its time for that
-	patience   *time.Timer // calls Conn.UpstreamAnswered
-	closeUntil time.Time   // how long the upstream has to end after that
-	silent     bool        // the upstream's close frame or the end of its stream has been seen
+	graceful   bool          // the upstream gets a close frame and is to answer it
+	goodbye    ws.StatusCode // the code of that close frame
+	asked      bool          // the upstream gets a last message and is to answer it
+	answered   bool          // it has, or has used up its time for that
+	patience   *time.Timer   // calls Conn.UpstreamAnswered
+	closeUntil time.Time     // how long the upstream has to end after that
+	silent     bool          // the upstream's close frame or the end of its stream has been seen
 
 	ended bool
 }
@@ -87,7 +89,7 @@ func (c *Conn) begin(cause error, cl Closing) {
 	if !c.open() {
 		return
 	}
-	c.frame, c.graceful = closeFrame(cl), cl.Graceful
+	c.frame, c.graceful, c.goodbye = closeFrame(cl), cl.Graceful, cmp.Or(cl.UpstreamCode, ws.StatusNormalClosure)
 	c.setCause(cause)
 	c.beginWaiting()
 	if !c.writing && !c.told && c.betweenFrames() {

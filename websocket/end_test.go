@@ -177,6 +177,24 @@ func TestGracefulEndWaitsForTheUpstreamsAnswer(t *testing.T) {
 	}
 }
 
+func TestGracefulEndHasTheCodeThatTheUpstreamIsToGet(t *testing.T) {
+	for code, want := range map[ws.StatusCode]ws.StatusCode{0: 1000, 1001: 1001, 3000: 3000, 1006: 1011, 5000: 1011} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStream()
+			conn := open(t, s, Options{})
+			u := read(conn)
+			conn.Disconnect(Closing{Code: 4001, Graceful: true, UpstreamCode: code})
+			s.send(client(ws.OpClose, true, closing(4001, "")))
+			synctest.Wait()
+			sent := frames(t, u.bytes())
+			if len(sent) != 1 || sent[0].Header.OpCode != ws.OpClose || string(sent[0].Payload) != closing(want, "") {
+				t.Errorf("%d: the upstream gets %v, want %d", code, sent, want)
+			}
+			_ = conn.CloseWrite()
+		})
+	}
+}
+
 // The mask of what is not the client's own cannot be foreseen (§5.3).
 func TestMasksDiffer(t *testing.T) {
 	f := ws.NewTextFrame([]byte("12345678"))

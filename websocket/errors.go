@@ -64,10 +64,13 @@ type DisconnectError struct{ Closing }
 
 func (e *DisconnectError) Error() string { return fmt.Sprintf("disconnected with code %d", e.Code) }
 
-// disconnected is the cause of an end that was asked for, with a code that can be sent.
+// disconnected is the cause of an end that was asked for, with codes that can be sent.
 func disconnected(cl Closing) *DisconnectError {
 	if !sendable(cl.Code) {
 		cl.Code = ws.StatusInternalServerError
+	}
+	if cl.UpstreamCode != 0 && !sendable(cl.UpstreamCode) {
+		cl.UpstreamCode = ws.StatusInternalServerError
 	}
 	return &DisconnectError{cl}
 }

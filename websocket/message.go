@@ -15,11 +15,14 @@ type Closing struct {
 	// (§7.4) becomes 1011; a reason is cut to the 123 bytes that there is room for.
 	Code   ws.StatusCode
 	Reason string
-	// Graceful ends the connection to the upstream with a close frame of code 1000, and
+	// Graceful ends the connection to the upstream with a close frame, of UpstreamCode, and
 	// waits for its answer. Otherwise the upstream sees an abnormal end. Where no message
 	// is inspected and the client does not complete the frame that it is sending, the end
 	// is abnormal all the same.
 	Graceful bool
+	// UpstreamCode is for the upstream's close frame. 0 is 1000; one that must not be sent
+	// becomes 1011.
+	UpstreamCode ws.StatusCode
 }
 
 // A Decision is what becomes of a message. The zero Decision ends the connection with

@@ -56,7 +56,7 @@ func (c *Conn) sayClose() {
 	case !c.upstreamWhole():
 		c.graceful = false // the frame that the client had begun will never be complete
 	case c.graceful && !c.closePassed && !c.silent:
-		body := ws.NewCloseFrameBody(ws.StatusNormalClosure, "")
+		body := ws.NewCloseFrameBody(c.goodbye, "")
 		c.ready = masked(ws.NewCloseFrame(body))
 	}
 	c.farewell = farewellSaid
