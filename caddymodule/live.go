@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"container/list"
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,9 +13,9 @@ import (
 )
 
 // liveSet holds what the connections and long responses depend on that were let through by
-// one list, whatever configuration let them through. It ends those of which an identity is
-// revoked or expires. That a revocation was told says only what to check again: the list
-// decides.
+// one list, whatever configuration let them through, as long as any has that list. It ends
+// those of which an identity is revoked or expires. That a revocation was told says only
+// what to check again: the list decides.
 type liveSet struct {
 	list func() *revocation.List // nil while it is not open
 
@@ -21,6 +23,8 @@ type liveSet struct {
 	sockets socketCounts
 
 	mu     sync.Mutex
+	closed bool
+	held   map[*liveRequest]struct{} // what is to end with the set
 	all    map[*dependency]struct{}
 	byKey  map[revocation.Key]map[*dependency]struct{}
 	expiry expiryHeap
@@ -50,8 +54,8 @@ type dependency struct {
 
 func newLiveSet(list func() *revocation.List) *liveSet {
 	s := &liveSet{
-		list: list,
-		all:  make(map[*dependency]struct{}), byKey: make(map[revocation.Key]map[*dependency]struct{}),
+		list: list, held: make(map[*liveRequest]struct{}),
+		all: make(map[*dependency]struct{}), byKey: make(map[revocation.Key]map[*dependency]struct{}),
 		checks: checkQueues{slow: make(map[revocation.Key]uint64)}, wake: make(chan struct{}, 1),
 	}
 	s.timer = time.AfterFunc(time.Hour, s.expire)
@@ -63,17 +67,38 @@ func newLiveSet(list func() *revocation.List) *liveSet {
 	return s
 }
 
-// close ends the checks. What is still under way then has outlived the configuration that
-// let it through, and nobody would tell of a revocation: it is cut.
+// close ends the checks, and with them all that is still under way: it has outlived the
+// last configuration with this list, and nobody would tell of a revocation. It does not wait
+// for the end of that.
 func (s *liveSet) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.timer.Stop()
+	left := slices.Collect(maps.Keys(s.held))
+	s.mu.Unlock()
+	for _, l := range append(left, s.young.close()...) {
+		l.cut(cutUnavailable)
+	}
 	s.end()
 	s.task.Wait()
-	for _, l := range s.young.close() {
-		l.cut(cutRevoked)
-	}
+}
+
+// hold has l end with the set. It returns false if the set is closed.
+func (s *liveSet) hold(l *liveRequest) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.timer.Stop()
+	if s.closed {
+		return false
+	}
+	s.held[l] = struct{}{}
+	return true
+}
+
+// giveUp is the opposite of hold.
+func (s *liveSet) giveUp(l *liveRequest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, l)
 }
 
 // grow takes in what is no longer young, until ctx ends.
@@ -110,7 +135,9 @@ func (s *liveSet) add(d *dependency) {
 	}
 	if !d.identity.Expires().IsZero() {
 		heap.Push(&s.expiry, d)
-		s.setTimer()
+		if !s.closed {
+			s.setTimer()
+		}
 	}
 }
 

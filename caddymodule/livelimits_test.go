@@ -201,7 +201,7 @@ func (s *liveSet) isEmpty() bool {
 	defer s.mu.Unlock()
 	s.sockets.mu.Lock()
 	defer s.sockets.mu.Unlock()
-	n := len(s.all) + len(s.byKey) + len(s.expiry) + len(s.sockets.n)
+	n := len(s.held) + len(s.all) + len(s.byKey) + len(s.expiry) + len(s.sockets.n)
 	for i := range s.young.shards {
 		shard := &s.young.shards[i]
 		shard.mu.Lock()

@@ -17,7 +17,7 @@ var (
 	})
 	cutVec = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "caddy", Subsystem: "token_auth", Name: "cut_total",
-		Help: "Connections and long responses that were ended because of their credential or address, or because the client was silent.",
+		Help: "Connections and long responses that were ended because of their credential or address, because their list has gone, or because the client was silent.",
 	}, []string{"reason"})
 	cuts = newCuts()
 )

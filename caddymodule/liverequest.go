@@ -9,10 +9,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/gobwas/ws"
-	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/revocation"
@@ -24,8 +22,8 @@ const (
 	// context is cancelled, before its connection is broken off.
 	abortAfter = time.Second
 
-	// codeCut is the code of the close frame that a client gets (RFC 6455 §7.4.2: for
-	// private use).
+	// codeCut is the code of the close frame that a client gets whose credential is no
+	// longer good (RFC 6455 §7.4.2: for private use).
 	codeCut = 4001
 )
 
@@ -37,17 +35,25 @@ const (
 	cutExpired
 	// cutAddress means that the client may no longer call from its address.
 	cutAddress
+	// cutUnavailable means that no configuration uses the list any more that has let the
+	// client in, so that nobody would tell of a revocation.
+	cutUnavailable
 )
 
-// cutCauses has the label of each in the metric, the reason in the close frame, and what
-// is answered to a request that waits.
+// cutCauses has the label of each in the metric, what a WebSocket is told, and what is
+// answered to a request that waits.
 var cutCauses = map[cutCause]struct {
-	label, closing string
-	refusal        dialect.Reason
+	label   string
+	closing websocket.Closing
+	refusal dialect.Reason
 }{
-	cutRevoked: {"revoked", "revoked", dialect.RevokedCredential},
-	cutExpired: {"expired", "expired", dialect.ExpiredCredential},
-	cutAddress: {"address", "forbidden", dialect.AddressForbidden},
+	cutRevoked: {"revoked", websocket.Closing{Code: codeCut, Reason: "revoked"}, dialect.RevokedCredential},
+	cutExpired: {"expired", websocket.Closing{Code: codeCut, Reason: "expired"}, dialect.ExpiredCredential},
+	cutAddress: {"address", websocket.Closing{Code: codeCut, Reason: "forbidden"}, dialect.AddressForbidden},
+	// To both sides, the end of a configuration looks as the proxy makes it.
+	cutUnavailable: {"unavailable", websocket.Closing{
+		Code: ws.StatusGoingAway, Reason: "going away", Graceful: true, UpstreamCode: ws.StatusGoingAway,
+	}, dialect.Unavailable},
 }
 
 // liveRequest is a request that was let through, for as long as it lasts.
@@ -68,7 +74,7 @@ type liveRequest struct {
 	resolve   resolver               // nil: it is known who has begun it
 	counted   map[revocation.Key]int // see countSocket; nil: not counted
 	aborting  *time.Timer            // calls abort; nil unless it is cut
-	held      bool                   // it is in the set, and holds the shared list and the allow-list
+	held      bool                   // it is in the set, and holds the allow-list
 	leaving   bool
 	upgrading bool // the client is told that it is upgraded
 	conn      *websocket.Conn
@@ -132,7 +138,9 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	}
 	switch {
 	case !isSocket:
-		l.set().young.add(l)
+		if !l.set().young.add(l) {
+			l.cut(cutUnavailable)
+		}
 	case !l.countSocket(f.identity):
 		return h.refuse(w, r, &refusal{reason: dialect.TooManyConnections})
 	case !h.follows && f.tap == nil && !f.limits.limitsFrames():
@@ -147,6 +155,9 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	default:
 		watched = &upgradeWriter{liveWriter: &l.w, ctx: ctx}
 		l.watch(ctx)
+	}
+	if cause := l.cutBefore(); cause != 0 {
+		return h.refuse(w, r, &refusal{reason: cutCauses[cause].refusal})
 	}
 	err := next.ServeHTTP(watched, r)
 	cause := l.cutBefore()
@@ -166,7 +177,7 @@ func (l *liveRequest) clientGone() {
 	l.cancel()
 }
 
-// watch puts the request into the set and checks it.
+// watch puts the request into the set and checks it. It may be cut then.
 func (l *liveRequest) watch(ctx context.Context) {
 	for _, d := range l.hold() {
 		l.set().check(ctx, d)
@@ -176,34 +187,20 @@ func (l *liveRequest) watch(ctx context.Context) {
 // set returns the set that the request belongs to.
 func (l *liveRequest) set() *liveSet { return l.handler.app.shared.live }
 
-// hold puts the request into the set, unless it has ended, and has it keep the list open.
+// hold puts the request into the set, unless it has ended, or cuts it if the set is closed.
 // It returns what is to be checked then.
 func (l *liveRequest) hold() []*dependency {
 	if !l.handler.follows {
 		return nil
 	}
-	shared, err := acquireList(l.handler.app.sharedBy)
-	if err != nil {
-		l.cut(cutRevoked)
-		return nil
-	}
-	deps, ok := l.holdBy(shared)
-	if !ok {
-		l.giveBack()
-	}
-	return deps
-}
-
-func (l *liveRequest) holdBy(shared *sharedList) ([]*dependency, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
 	case l.ended || l.held:
-		return nil, false
-	case shared != l.handler.app.shared:
-		// The list that let it through is closed: nobody would tell of a revocation.
-		l.cutLocked(cutRevoked)
-		return nil, false
+		return nil
+	case !l.set().hold(l):
+		l.cutLocked(cutUnavailable)
+		return nil
 	}
 	l.held = true
 	l.handler.allowed.retain()
@@ -211,14 +208,7 @@ func (l *liveRequest) holdBy(shared *sharedList) ([]*dependency, bool) {
 	for _, d := range l.deps {
 		l.set().add(d)
 	}
-	return slices.Clone(l.deps), true
-}
-
-// giveBack gives the shared list back.
-func (l *liveRequest) giveBack() {
-	if err := releaseList(l.handler.app.sharedBy); err != nil {
-		caddy.Log().Named("token_auth").Error("revocation list not closed", zap.Error(err))
-	}
+	return slices.Clone(l.deps)
 }
 
 // cutBefore returns why the request was cut before it was upgraded, or 0.
@@ -228,6 +218,13 @@ func (l *liveRequest) cutBefore() cutCause {
 	if l.conn != nil {
 		return 0
 	}
+	return l.cause
+}
+
+// cutBy returns why the request was cut, or 0.
+func (l *liveRequest) cutBy() cutCause {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return l.cause
 }
 
@@ -247,7 +244,7 @@ func (l *liveRequest) cutLocked(cause cutCause) {
 	cuts[cause].Inc()
 	switch {
 	case l.conn != nil:
-		l.conn.Disconnect(l.closing())
+		l.conn.Disconnect(cutCauses[cause].closing)
 	case l.upgrading: // the connection is ended as soon as it is there
 	default:
 		l.cancel()
@@ -259,11 +256,6 @@ func (l *liveRequest) cutLocked(cause cutCause) {
 // from.
 func (l *liveRequest) addressAllowed(id *revocation.Identity) bool {
 	return l.handler.allowed.get().allows(id.Client(), l.addr)
-}
-
-// closing is what a client is told whose connection is cut.
-func (l *liveRequest) closing() websocket.Closing {
-	return websocket.Closing{Code: codeCut, Reason: cutCauses[l.cause].closing}
 }
 
 // abort breaks off the connection, or stream, of a response that goes on in spite of its
@@ -303,9 +295,9 @@ func (l *liveRequest) end() {
 	for _, d := range deps {
 		l.set().remove(d)
 	}
+	l.set().giveUp(l)
 	lives.Dec()
 	l.handler.allowed.close()
-	l.giveBack()
 }
 
 // followsLive reads the option on_revoked.

@@ -39,14 +39,14 @@ type youngPlace struct {
 	tick       uint32
 }
 
-// add puts l into the set, unless that is closed.
-func (y *youngSet) add(l *liveRequest) {
+// add puts l into the set. It returns false if that is closed.
+func (y *youngSet) add(l *liveRequest) bool {
 	l.young.shard = &y.shards[rand.N(uint32(youngShards))] //nolint:gosec // any of them
 	s := l.young.shard
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return
+		return false
 	}
 	l.young.in, l.young.tick, l.young.prev = true, y.tick.Load(), s.last
 	if s.last == nil {
@@ -55,6 +55,7 @@ func (y *youngSet) add(l *liveRequest) {
 		s.last.young.next = l
 	}
 	s.last = l
+	return true
 }
 
 // remove takes l out of the set, if it is in one.

@@ -207,8 +207,11 @@ func (c *rpcConnection) tooLong() []byte {
 // lastMessage is what the upstream gets before the end: a logout that is passed on, or the
 // call that cancels orders.
 func (c *rpcConnection) lastMessage() []byte {
-	if c.farewell != nil {
+	switch {
+	case c.farewell != nil:
 		return c.farewell
+	case c.live.cutBy() == cutUnavailable:
+		return nil // the end of a configuration is not unexpected
 	}
 	return c.session.UnexpectedClose()
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // lists holds the list of each store identity that a configuration uses. During a
-// reload the old and the new configuration both do.
+// reload the old and the new configuration both do. What is open holds no list: it ends with
+// the last configuration.
 var lists = caddy.NewUsagePool()
 
 // sharedList is a list, or the place for one that is not open yet.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"time"
 
 	"example.com/caddy-token-auth/websocket"
 )
@@ -17,7 +18,8 @@ type upgradeWriter struct {
 	ctx context.Context // of the request
 }
 
-// errCut says that what the request depends on was revoked or has expired meanwhile.
+// errCut says that the request is being ended: what it depends on was revoked or has expired
+// meanwhile, or nobody could tell any more.
 var errCut = errors.New("the credential is no longer good")
 
 // WriteHeader implements http.ResponseWriter. As long as the connection is not upgraded, a
@@ -74,20 +76,32 @@ func (l *liveRequest) beginUpgrade() bool {
 func (l *liveRequest) upgraded(ctx context.Context, conn *websocket.Conn) {
 	l.mu.Lock()
 	if l.conn = conn; l.cause != 0 {
-		conn.Disconnect(l.closing())
+		conn.Disconnect(cutCauses[l.cause].closing)
 	}
 	l.mu.Unlock()
-	// The proxy may be waiting for the upstream when the connection ends. If it has closed
-	// the connection itself, it may yet have a close frame for the upstream.
-	go func() {
+	go l.letGo(ctx, conn)
+}
+
+// letGo has the proxy let go of a connection that has ended: it may be waiting for the
+// upstream. If it has closed the connection itself, it may yet have a close frame for that, as
+// it may at the end of a configuration.
+func (l *liveRequest) letGo(ctx context.Context, conn *websocket.Conn) {
+	select {
+	case <-conn.Done():
+	case <-ctx.Done():
+		return
+	}
+	switch {
+	case conn.Err() == websocket.ErrClosed: //nolint:errorlint // a Close is the cause, and nothing before it
+	case l.cutBy() == cutUnavailable:
 		select {
-		case <-conn.Done():
-			if conn.Err() != websocket.ErrClosed { //nolint:errorlint // a Close is the cause, and nothing before it
-				l.cancel()
-			}
+		case <-time.After(abortAfter):
+			l.cancel()
 		case <-ctx.Done():
 		}
-	}()
+	default:
+		l.cancel()
+	}
 }
 
 var _ http.Hijacker = (*upgradeWriter)(nil)
