@@ -217,19 +217,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 // proceed forwards a request whose credential was found good.
 func (h *Handler) proceed(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
-	decisions.allowed.Inc()
-	h.admit(r, c)
-	if c.session != nil {
-		w = h.apiKeys.nameSession(w, r, c)
-	}
+	w = h.prepare(w, r, c)
 	isSocket := asksForWebSocket(r)
 	if c.identity != nil && !h.dryRun && (h.follows || isSocket) {
 		return h.follow(w, r, next, followed{
-			identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve,
+			identity: c.identity, judged: true, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve,
 			limits: h.limitsOf(r, isSocket),
 		})
 	}
+	decisions.allowed.Inc()
 	return next.ServeHTTP(w, r)
+}
+
+// prepare is admit for a call that may need a session. It returns where the answer goes.
+func (h *Handler) prepare(w http.ResponseWriter, r *http.Request, c *caller) http.ResponseWriter {
+	h.admit(r, c)
+	if c.session != nil {
+		return h.apiKeys.nameSession(w, r, c)
+	}
+	return w
 }
 
 // limitsOf returns the limits of a WebSocket whose messages are not looked into; nil are the

@@ -91,6 +91,8 @@ type followed struct {
 	// identity is what let it through, nil if nothing did that could be revoked. A
 	// connection can depend on others later on.
 	identity *revocation.Identity
+	// judged says that a credential was found good, which counts as a decision.
+	judged bool
 	// withdrawn, ages and resolve are those of the caller.
 	withdrawn func() bool
 	ages      time.Time
@@ -159,12 +161,15 @@ func (h *Handler) follow(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if cause := l.cutBefore(); cause != 0 {
 		return h.refuse(w, r, &refusal{reason: cutCauses[cause].refusal})
 	}
+	if f.judged {
+		decisions.allowed.Inc()
+	}
 	err := next.ServeHTTP(watched, r)
 	cause := l.cutBefore()
 	if cause == 0 || l.w.begun || err == nil && !l.w.withheld {
 		return err
 	}
-	return h.refuse(w, r, &refusal{reason: cutCauses[cause].refusal, err: err})
+	return h.refuseAllowed(w, r, &refusal{reason: cutCauses[cause].refusal, err: err})
 }
 
 // clientGone is told that the client has reset the stream of an extended CONNECT. An

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
@@ -226,5 +227,46 @@ func TestFollowedRequestIsNotCancelledAfterItsHandler(t *testing.T) {
 	}
 	if err := r.Context().Err(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A request is decided about once: what is refused was not allowed, and what was allowed and
+// is cut counts as cut.
+func TestRequestCountsAsOneDecision(t *testing.T) {
+	h, list := liveHandler(t, memstore.New())
+	limits := &WebSocketLimits{MaxConnectionsPerToken: 1}
+	refused := func(reason dialect.Reason) prometheus.Counter { return decisions.refused[0][reason] }
+	allowed, tooMany, revoked := counted(t, decisions.allowed), counted(t, refused(dialect.TooManyConnections)), counted(t, refused(dialect.RevokedCredential))
+	openSocket(t, h, followed{identity: tokenOf("alice", 1), judged: true, limits: limits})
+
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	r.Header.Set("Upgrade", "websocket")
+	rec := httptest.NewRecorder()
+	next := caddyhttp.HandlerFunc(waits)
+	if err := h.follow(rec, r, next, followed{identity: tokenOf("alice", 1), judged: true, limits: limits}); err != nil || rec.Code != http.StatusTooManyRequests {
+		t.Fatalf("one too many: %d, %v", rec.Code, err)
+	}
+
+	r = httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+	rec = httptest.NewRecorder()
+	next = func(w http.ResponseWriter, r *http.Request) error {
+		revoke(t, list, tokenOf("bob", 1), revocation.ScopeToken)
+		return waits(w, r)
+	}
+	if err := h.follow(rec, r, next, followed{identity: tokenOf("bob", 1), judged: true}); err != nil || rec.Code != http.StatusUnauthorized {
+		t.Fatalf("revoked while it waits: %d, %v", rec.Code, err)
+	}
+	for _, c := range []struct {
+		name string
+		n    float64
+		want float64
+	}{
+		{"allowed", counted(t, decisions.allowed) - allowed, 2},
+		{"too many connections", counted(t, refused(dialect.TooManyConnections)) - tooMany, 1},
+		{"revoked", counted(t, refused(dialect.RevokedCredential)) - revoked, 0},
+	} {
+		if c.n != c.want {
+			t.Errorf("%s: %v requests, want %v", c.name, c.n, c.want)
+		}
 	}
 }

@@ -66,6 +66,12 @@ func verdictRefusal(verdict revocation.Verdict, err error) *refusal {
 // refuse answers a request that is not let through, and logs why: at debug level
 // what clients cause, at error level what keeps the list from answering.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refused *refusal) error {
+	decisions.refuse(refused.reason, false)
+	return h.refuseAllowed(w, r, refused)
+}
+
+// refuseAllowed is refuse for a request that is counted as allowed already.
+func (h *Handler) refuseAllowed(w http.ResponseWriter, r *http.Request, refused *refusal) error {
 	h.note(r, refused, "request refused", false)
 	if slices.Contains([]dialect.Reason{dialect.InvalidCredential, dialect.RevokedCredential, dialect.AgedCredential}, refused.reason) {
 		h.apiKeys.forgetCookie(w, r)
@@ -89,14 +95,14 @@ func (h *Handler) refuseOr(w http.ResponseWriter, r *http.Request, refused *refu
 // waves reports whether a request goes through although it would be refused.
 func (h *Handler) waves(r *http.Request, refused *refusal) bool {
 	if h.dryRun {
+		decisions.refuse(refused.reason, true)
 		h.note(r, refused, "request would be refused", true)
 	}
 	return h.dryRun
 }
 
-// note logs and counts a refusal, and tells it to other directives.
+// note logs a refusal, and tells it to other directives.
 func (h *Handler) note(r *http.Request, refused *refusal, message string, dryRun bool) {
-	decisions.refuse(refused.reason, dryRun)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set(placeholderVerdict, refused.reason.String())
 	}

@@ -27,6 +27,7 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 		return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: err}, next)
 	}
 	var c caller
+	judged := false
 	found, err := h.sources.find(r)
 	if errors.Is(err, token.ErrMissing) {
 		h.removeRerouting(r)
@@ -35,11 +36,8 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 		if c, refused = h.authorizeFound(r, found, err); refused != nil {
 			return h.refuseOr(w, r, refused, next)
 		}
-		decisions.allowed.Inc()
-		h.admit(r, &c)
-		if c.session != nil {
-			w = h.apiKeys.nameSession(w, r, &c)
-		}
+		w = h.prepare(w, r, &c)
+		judged = true
 	}
 	// Messages are read here: nothing may be agreed on that changes their bytes.
 	delete(r.Header, "Sec-Websocket-Extensions")
@@ -49,7 +47,7 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 	}
 	defer conn.stop()
 	conn.auth.handshake = c.identity
-	return h.follow(w, r, next, followed{identity: c.identity, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve, tap: conn.tap, limits: s.Limits})
+	return h.follow(w, r, next, followed{identity: c.identity, judged: judged, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve, tap: conn.tap, limits: s.Limits})
 }
 
 // errHandshake says that an API which does not change the protocol might carry out a call.
