@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -61,21 +62,44 @@ func (h *Handler) serveReset(w http.ResponseWriter, r *http.Request, next caddyh
 		return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errAmbiguousPath}, next)
 	}
 	answer := h.newCapture(w)
-	err := h.proceed(answer, r, next, &c)
+	err := h.forwardReset(answer, r, next, &c)
 	switch {
 	case answer.passed:
 		return err
 	case answer.overflow:
-		return h.refuse(w, r, &refusal{reason: dialect.Unavailable, err: errAnswerTooLarge})
+		return h.refuseAllowed(w, r, &refusal{reason: dialect.Unavailable, err: errAnswerTooLarge})
 	case err != nil:
 		return err
 	}
 	if answer.succeeded() {
 		if refused := h.resetClient(r, &c, segment); refused != nil && !h.waves(r, refused) {
-			return h.refuse(w, r, refused)
+			return h.refuseAllowed(w, r, refused)
 		}
 	}
 	return answer.release(w)
+}
+
+// abandonedReset is how long the API may go on with a reset whose client has gone.
+const abandonedReset = time.Minute
+
+// forwardReset forwards a reset and lets the API finish it, whatever becomes of the client
+// meanwhile and of what has let it through: only a reset whose success is known is revoked for.
+func (h *Handler) forwardReset(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, c *caller) error {
+	decisions.allowed.Inc()
+	w = h.prepare(w, r, c)
+	from := r.Context()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(from))
+	*r = *r.WithContext(ctx) // in place, as in follow
+	done := make(chan struct{})
+	defer close(done)
+	context.AfterFunc(from, func() {
+		select {
+		case <-time.After(abandonedReset):
+		case <-done:
+		}
+		cancel()
+	})
+	return next.ServeHTTP(w, r)
 }
 
 // resetClient revokes everything of the client that a reset was about.
