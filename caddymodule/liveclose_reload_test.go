@@ -59,7 +59,7 @@ func TestWebSocketsThatOutliveAReloadEndWithTheirList(t *testing.T) {
 			tr.skip()
 			change(t, s)
 			for _, k := range []*trader{tr, silent} {
-				k.wantClose(1001, "going away")
+				k.wantClose(1001, "")
 				k.wantEnd(1001)
 				k.gotNothing()
 			}

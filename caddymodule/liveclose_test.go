@@ -125,7 +125,7 @@ func TestWebSocketEndsWithTheList(t *testing.T) {
 			h, _ := liveHandler(t, memstore.New())
 			_, conn := openSocket(t, h, followed{identity: id})
 			done := closeSet(h)
-			wantClose(t, conn, 1001, "going away")
+			wantClose(t, conn, 1001, "")
 			ended(t, done)
 			eventually(t, h.app.shared.live.isEmpty)
 		})
@@ -137,7 +137,7 @@ func TestNothingComesIntoASetThatIsClosed(t *testing.T) {
 	h, _ := liveHandler(t, memstore.New())
 	l, conn := openSocket(t, h, followed{identity: tokenOf("alice", 1)})
 	done := closeSet(h)
-	wantClose(t, conn, 1001, "going away")
+	wantClose(t, conn, 1001, "")
 	ended(t, done)
 	for _, id := range []*revocation.Identity{tokenOf("alice", 1), tokenOf("bob", 1)} {
 		if err := l.depend(id); err == nil {

@@ -52,7 +52,7 @@ var cutCauses = map[cutCause]struct {
 	cutAddress: {"address", websocket.Closing{Code: codeCut, Reason: "forbidden"}, dialect.AddressForbidden},
 	// To both sides, the end of a configuration looks as the proxy makes it.
 	cutUnavailable: {"unavailable", websocket.Closing{
-		Code: ws.StatusGoingAway, Reason: "going away", Graceful: true, UpstreamCode: ws.StatusGoingAway,
+		Code: ws.StatusGoingAway, Graceful: true, UpstreamCode: ws.StatusGoingAway,
 	}, dialect.Unavailable},
 }
 
