@@ -38,6 +38,8 @@ func newCall(m *Message) call {
 		c.refusal = refuse(dialect.InvalidRequest)
 	case c.role.mustBeObserved() && !m.identified():
 		c.refusal = invalidCall
+	case c.role.asksForTokens() && !comesBack(m.ID):
+		c.refusal = invalidCall
 	default:
 		c.readParams()
 	}

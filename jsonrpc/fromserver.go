@@ -31,7 +31,9 @@ func (s *Session) AwaitsTokens() bool {
 // its place.
 //
 // A message that cannot be read is forwarded, unless a call that asks for tokens is
-// open: then it might hold some that nobody has recorded.
+// open: then it might hold some that nobody has recorded. For the same reason, the client
+// gets an error of that call in place of tokens with the id of another, or none. The call
+// stays open: its own answer is still to come.
 func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 	s.mu.Lock()
 	ended, closeCall := s.ended || s.loggedOut, s.closeCall
@@ -52,8 +54,13 @@ func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 		return Decision{Action: Forward}
 	}
 	withheld := make(map[int]refusal)
+	ids := make(map[int]jsontext.Value) // of those whose own is not that of the call
 	for i := range payload.Messages {
 		m := &payload.Messages[i]
+		if id := s.strayTokens(m); id != nil {
+			withheld[i], ids[i] = refuse(dialect.Unavailable), id
+			continue
+		}
 		asked := s.observe(m)
 		if asked == nil {
 			continue
@@ -74,7 +81,11 @@ func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 		m := &payload.Messages[i]
 		answers[i] = m.raw
 		if r, found := withheld[i]; found {
-			answers[i] = s.answer(r, m.ID)
+			id := m.ID
+			if other, found := ids[i]; found {
+				id = other
+			}
+			answers[i] = s.answer(r, id)
 			d.Refused = append(d.Refused, r.reason)
 		}
 	}
@@ -92,6 +103,17 @@ func isAnswer(message []byte, key idKey) bool {
 	}
 	m := &payload.Messages[0]
 	return m.Kind == Response && m.identified() && keyOf(m.ID) == key
+}
+
+// strayTokens returns the id of the open call that asks for tokens if m holds some that are
+// not under that id, and nil otherwise.
+func (s *Session) strayTokens(m *Message) jsontext.Value {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.auth == nil || !m.holdsTokens() || m.identified() && keyOf(m.ID) == s.auth.key {
+		return nil
+	}
+	return s.auth.id
 }
 
 // observe takes note of one message. If it answers the open call that asks for tokens,

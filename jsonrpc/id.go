@@ -3,7 +3,9 @@ package jsonrpc
 import (
 	"bytes"
 	"crypto/sha256"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -16,6 +18,16 @@ func validID(value jsontext.Value) bool {
 	default:
 		return false
 	}
+}
+
+// comesBack reports whether even a server whose numbers are 64-bit floats, or whose strings
+// end with NUL, sends an id back as it is.
+func comesBack(id jsontext.Value) bool {
+	if text, ok := stringOf(id); ok {
+		return !strings.Contains(text, "\x00")
+	}
+	number, err := strconv.ParseFloat(string(id), 64)
+	return err == nil && math.Abs(number) < maxExact
 }
 
 // idKey tells ids apart in little space. Two ids have the same key if a server may

@@ -95,6 +95,14 @@ func (m *Message) stringResult(name string) string {
 	return text
 }
 
+// holdsTokens reports whether a response has what only the answer to a call that asks for
+// tokens should have.
+func (m *Message) holdsTokens() bool {
+	_, access := m.ResultMember("access_token")
+	_, refresh := m.ResultMember("refresh_token")
+	return access || refresh
+}
+
 // stringOf returns the string that a valid JSON value is.
 func stringOf(value jsontext.Value) (string, bool) {
 	if value.Kind() != '"' {

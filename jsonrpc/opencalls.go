@@ -1,6 +1,11 @@
 package jsonrpc
 
-import "time"
+import (
+	"bytes"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 const (
 	// maxOpenCalls is how many calls of a connection may be unanswered. Deribit takes
@@ -16,8 +21,9 @@ const (
 type openCall struct {
 	call
 	count   int
-	at      time.Time     // when the last of them was forwarded
-	settled chan struct{} // closed when it is answered; nil while nobody waits
+	at      time.Time      // when the last of them was forwarded
+	settled chan struct{}  // closed when it is answered; nil while nobody waits
+	id      jsontext.Value // of a call that asks for tokens
 }
 
 // wait returns what is closed when the call has been answered. The session's mutex is
@@ -72,7 +78,7 @@ func (s *Session) admit(calls []call, now time.Time) bool {
 			o.access = ""
 		}
 		if c.role.asksForTokens() {
-			s.auth = o
+			s.auth, o.id = o, bytes.Clone(c.message.ID)
 		}
 	}
 	return true

@@ -16,7 +16,7 @@ func TestPrivateCallBehindAuthWaitsForItsAnswer(t *testing.T) {
 	if len(c.auth.checked) > 0 || isClosed(d.Settled) {
 		t.Error("decided before the answer came")
 	}
-	c.reaches(`{"jsonrpc":"2.0","id":2,"result":{"access_token":"not this"}}`)
+	c.reaches(`{"jsonrpc":"2.0","id":2,"result":{"token":"not this"}}`)
 	if isClosed(d.Settled) {
 		t.Error("another answer settles it")
 	}
