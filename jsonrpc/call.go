@@ -19,7 +19,7 @@ type call struct {
 	refresh    Secret // of a call that asks for tokens
 	grantType  string
 	invalidate bool // of a logout
-	scope      string
+	scope      cancelScope
 	interval   time.Duration
 }
 
@@ -81,8 +81,9 @@ func (c *call) readParams() {
 	case c.role == setsHeartbeat:
 		value, _ := c.message.Param("interval")
 		c.interval = seconds(value)
-	case c.role.observed():
-		c.scope, _ = c.message.stringParam("scope")
+	case c.role.switchesCancel():
+		scope, _ := c.message.stringParam("scope")
+		c.scope = scopeOf(scope)
 	}
 }
 

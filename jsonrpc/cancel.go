@@ -6,10 +6,26 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// cancelScope is what a setting is for.
+type cancelScope uint8
+
 const (
-	scopeConnection = "connection"
-	scopeAccount    = "account"
+	scopeOther cancelScope = iota // none of ours
+	scopeConnection
+	scopeAccount
 )
+
+// scopeOf reads a scope. The API's default is the connection.
+func scopeOf(name string) cancelScope {
+	switch name {
+	case "connection", "":
+		return scopeConnection
+	case "account":
+		return scopeAccount
+	default:
+		return scopeOther
+	}
+}
 
 // setting is what is known of a switch.
 type setting uint8
@@ -36,11 +52,10 @@ type cancelOnDisconnect struct {
 	presented, enabledBy Secret
 }
 
-// set notes the setting of a scope. The API's default is the connection; another scope
-// is none of ours.
-func (c *cancelOnDisconnect) set(scope string, enabled bool) {
+// set notes the setting of a scope.
+func (c *cancelOnDisconnect) set(scope cancelScope, enabled bool) {
 	switch scope {
-	case scopeConnection, "":
+	case scopeConnection:
 		c.connection = settingOf(enabled)
 	case scopeAccount:
 		c.account = settingOf(enabled)

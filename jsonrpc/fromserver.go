@@ -135,9 +135,9 @@ func (s *Session) observe(m *Message) *openCall {
 	case m.Failed():
 	case o.role == readsCancel:
 		if enabled, known := m.ResultMember("enabled"); known && (enabled.Kind() == 't' || enabled.Kind() == 'f') {
-			scope := m.stringResult("scope")
-			if scope == "" {
-				scope = o.scope
+			scope := o.scope
+			if name := m.stringResult("scope"); name != "" {
+				scope = scopeOf(name)
 			}
 			s.cancel.set(scope, enabled.Kind() == 't')
 		}

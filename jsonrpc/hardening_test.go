@@ -2,6 +2,7 @@ package jsonrpc
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -188,4 +189,27 @@ func TestManyOpenCallsDoNotPushOutTheOneThatAsksForTokens(t *testing.T) {
 		t.Error("not learned")
 	}
 	c.passes(call42("private/buy", "{}"))
+}
+
+// Nobody needs a credential for these calls, of which a thousand may be open.
+func TestOpenCallsKeepLittleOfWhatTheClientSays(t *testing.T) {
+	c := connect(t, func(config *Config) { config.MaxMessage = 1 << 20 })
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	long := strings.Repeat("x", 1<<18)
+	const n = 20
+	before := heap()
+	for i, method := range []string{"public/disable_heartbeat", "public/set_heartbeat", "public/test", "public/ticker"} {
+		for j := range n {
+			c.passes(fmt.Sprintf(`{"id":%d,"method":%q,"params":{"scope":%q,"interval":%q,"grant_type":%q}}`, i*n+j, method, long, long, long))
+		}
+	}
+	if grown := int64(heap()) - int64(before); grown > 1<<20 {
+		t.Errorf("%d KiB are kept of %d calls without an answer", grown>>10, 4*n)
+	}
+	runtime.KeepAlive(c)
 }

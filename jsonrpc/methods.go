@@ -46,6 +46,11 @@ var methodNames = func() lookAlikes {
 // asksForTokens reports whether the answer may hold tokens.
 func (r role) asksForTokens() bool { return r == authenticates || r == issues }
 
+// switchesCancel reports whether the call is about cancelling orders on disconnect.
+func (r role) switchesCancel() bool {
+	return r == enablesCancel || r == disablesCancel || r == readsCancel
+}
+
 // observed reports whether the answer changes the session, so that it must be known
 // which one it is.
 func (r role) observed() bool {
