@@ -608,3 +608,25 @@ func TestCloseFrameIsAlwaysWellFormed(t *testing.T) {
 		})
 	}
 }
+
+// The decision may ask a store, and the credential be revoked meanwhile.
+func TestMessageInDecisionDoesNotGoOnAfterDisconnect(t *testing.T) {
+	for _, wait := range []bool{false, true} {
+		s := newStream(slices.Concat(text("private call"), text("another")))
+		var c *Conn
+		decided := 0
+		c = open(t, s, Options{FromClient: func(Message) Decision {
+			if decided++; wait && decided == 1 {
+				return Later(func() {})
+			}
+			c.Disconnect(Closing{Code: 4001, Reason: "revoked"}) // by somebody else
+			return Pass()
+		}, CloseWait: 50 * time.Millisecond})
+		if got, _ := read(c).wait(); len(got) > 0 {
+			t.Errorf("%d bytes of the client go on after Disconnect", len(got))
+		}
+		if want := map[bool]int{false: 1, true: 2}[wait]; decided != want {
+			t.Errorf("%d decisions, want %d", decided, want)
+		}
+	}
+}

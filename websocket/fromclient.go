@@ -82,6 +82,9 @@ func (i *clientInspector) decide() error {
 		return violation(false, ErrUTF8)
 	}
 	d := i.conn.options.FromClient(m)
+	if !i.conn.isOpen() {
+		return ErrClosed // since it was asked: nothing goes on any more
+	}
 	switch d.action {
 	case actionPass:
 		i.pass()
