@@ -6,6 +6,9 @@ import (
 	"example.com/caddy-token-auth/dialect"
 )
 
+// maxClient is how long a client_id may be to be remembered.
+const maxClient = 256
+
 // call is a message of the client, and what it says that a session acts on.
 type call struct {
 	message *Message
@@ -18,7 +21,8 @@ type call struct {
 	access     Secret // the token that it carries, or ""
 	refresh    Secret // of a call that asks for tokens
 	grantType  string
-	invalidate bool // of a logout
+	client     string // the client_id of one of them
+	invalidate bool   // of a logout
 	scope      cancelScope
 	interval   time.Duration
 }
@@ -63,6 +67,9 @@ func (c *call) readParams() {
 		token, ok := c.message.stringParam("refresh_token")
 		c.refresh = Secret(token)
 		c.grantType, _ = c.message.stringParam("grant_type")
+		if client, _ := c.message.stringParam("client_id"); len(client) <= maxClient {
+			c.client = client
+		}
 		if !ok {
 			c.refusal = refuse(dialect.InvalidCredential)
 			c.refusal.grant = true

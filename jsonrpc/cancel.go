@@ -47,18 +47,40 @@ func settingOf(enabled bool) setting {
 // when a connection is lost.
 type cancelOnDisconnect struct {
 	connection, account setting
-	// presented is the access token of the last call that carried one, and enabledBy
-	// that of the call that switched it on.
-	presented, enabledBy Secret
+	// by is the access token that the call carried which has last told of the settings;
+	// "" if that was the connection's own. They are those of its account alone.
+	by Secret
+	// presented is the access token of the last call that carried one.
+	presented Secret
+	// logins counts how often the account has changed that the connection has been authenticated as.
+	logins uint64
 }
 
-// set notes the setting of a scope.
-func (c *cancelOnDisconnect) set(scope cancelScope, enabled bool) {
+// told notes what the answer to a call says about a scope of the account that it was made
+// for. That another account has a setting when it is asked for takes nothing from what is
+// known of the first.
+func (c *cancelOnDisconnect) told(o *openCall, scope cancelScope, enabled bool) {
+	if scope == scopeOther || o.access == "" && o.logins != c.logins {
+		return
+	}
+	if o.access != c.by {
+		if o.role == readsCancel && (c.connection != unknown || c.account != unknown) {
+			return
+		}
+		c.connection, c.account, c.by = unknown, unknown, o.access
+	}
 	switch scope {
 	case scopeConnection:
 		c.connection = settingOf(enabled)
 	case scopeAccount:
 		c.account = settingOf(enabled)
+	}
+}
+
+// becomeAnother notes that the connection is authenticated as somebody else.
+func (c *cancelOnDisconnect) becomeAnother() {
+	if c.logins++; c.by == "" {
+		c.connection, c.account = unknown, unknown
 	}
 }
 
@@ -100,15 +122,18 @@ func (s *Session) UnexpectedClose() (call []byte) {
 	if s.loggedOut || s.loggingOut || s.config.UnexpectedCloseCall == "" || !s.cancel.enabled(s.config.CancelOnDisconnect) {
 		return nil
 	}
-	params := "{}"
-	if s.own == "" {
-		token := s.cancel.enabledBy
-		if token == "" {
-			token = s.cancel.presented
-		}
-		if token == "" {
+	token := s.cancel.by
+	switch {
+	case token != "":
+	case s.own == "":
+		if token = s.cancel.presented; token == "" {
 			return nil
 		}
+	case s.auth != nil && s.auth.role == authenticates:
+		token = s.own // the upstream may take the connection for somebody else's by now
+	}
+	params := "{}"
+	if token != "" {
 		params = `{"access_token":` + quote(string(token)) + `}`
 	}
 	id := quote(rand.Text()) // none that the client could have chosen

@@ -2,6 +2,7 @@ package jsonrpc
 
 import (
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -154,6 +155,101 @@ func TestNoOrdersAreCancelledWithoutReason(t *testing.T) {
 		tc.before(c)
 		if call := c.UnexpectedClose(); call != nil {
 			t.Errorf("%s: %s", tc.name, call)
+		}
+	}
+}
+
+const (
+	enableOwn   = `{"id":1,"method":"private/enable_cancel_on_disconnect"}`
+	enableOther = `{"id":1,"method":"private/enable_cancel_on_disconnect","params":{"access_token":"other"}}`
+	enableLive  = `{"id":1,"method":"private/enable_cancel_on_disconnect","params":{"access_token":"live"}}`
+	ok1         = `{"id":1,"result":"ok"}`
+)
+
+// The orders of another account are none of a client's that has switched it on for its own.
+func TestUnexpectedCloseCancelsForTheAccountThatHasSwitchedItOn(t *testing.T) {
+	loginAs := func(c *connection, params string) {
+		c.passes(`{"id":7,"method":"public/auth","params":` + params + `}`)
+		c.reaches(granted(7, "next", "connection"))
+	}
+	const someoneElse = `{"grant_type":"client_credentials","client_id":"z","client_secret":"b"}`
+	for _, tc := range []struct {
+		name   string
+		before func(*connection)
+		want   string // the call's params, or "" if there is none
+	}{
+		{"for another than the connection", func(c *connection) { c.passes(enableOther); c.reaches(ok1) }, `{"access_token":"other"}`},
+		{"for the connection", func(c *connection) { c.passes(enableOwn); c.reaches(ok1) }, `{}`},
+		{"for the connection, by its token", func(c *connection) { c.passes(enableLive); c.reaches(ok1) }, `{}`},
+		{"for one and for another", func(c *connection) {
+			c.passes(enableOther)
+			c.reaches(ok1)
+			c.passes(enableOwn)
+			c.reaches(ok1)
+		}, `{}`},
+		{"off for another", func(c *connection) {
+			c.passes(enableOther)
+			c.reaches(ok1)
+			c.passes(`{"id":1,"method":"private/disable_cancel_on_disconnect"}`)
+			c.reaches(ok1)
+		}, ""},
+		{"asked for another", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			c.passes(`{"id":1,"method":"private/get_cancel_on_disconnect","params":{"access_token":"other"}}`)
+			c.reaches(`{"id":1,"result":{"scope":"connection","enabled":false}}`)
+		}, `{}`},
+		{"login as somebody else", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			loginAs(c, someoneElse)
+		}, ""},
+		{"login as somebody else before the answer", func(c *connection) {
+			c.passes(enableOwn)
+			loginAs(c, someoneElse)
+			c.reaches(ok1)
+		}, ""},
+		{"login as somebody else is under way", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			c.passes(`{"id":7,"method":"public/auth","params":` + someoneElse + `}`)
+		}, `{"access_token":"live"}`},
+		{"login as somebody else is not recorded", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			c.passes(`{"id":8,"method":"private/buy","params":{"access_token":"other"}}`)
+			c.passes(`{"id":7,"method":"public/auth","params":` + someoneElse + `}`)
+			c.auth.learnErr = errStore
+			c.receives(granted(7, "next", "connection"))
+		}, ""},
+		{"with the refresh token of somebody else", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			loginAs(c, `{"grant_type":"refresh_token","refresh_token":"refresh","client_id":"a"}`)
+		}, ""},
+		{"login once more", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			loginAs(c, `{"grant_type":"client_credentials","client_id":"a","client_secret":"b"}`)
+		}, `{}`},
+		{"refresh, and login once more", func(c *connection) {
+			c.passes(enableOwn)
+			c.reaches(ok1)
+			loginAs(c, `{"grant_type":"refresh_token","refresh_token":"live-refresh"}`)
+			loginAs(c, `{"grant_type":"client_credentials","client_id":"a","client_secret":"b"}`)
+		}, `{}`},
+		{"for another, and a login", func(c *connection) {
+			c.passes(enableOther)
+			c.reaches(ok1)
+			loginAs(c, someoneElse)
+		}, `{"access_token":"other"}`},
+	} {
+		c := connect(t, cancelling)
+		c.authenticate("live", "connection")
+		tc.before(c)
+		call := string(c.UnexpectedClose())
+		if tc.want == "" && call != "" || tc.want != "" && !strings.HasSuffix(call, `"params":`+tc.want+`}`) {
+			t.Errorf("%s: %s, want %s", tc.name, call, tc.want)
 		}
 	}
 }

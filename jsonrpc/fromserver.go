@@ -139,14 +139,13 @@ func (s *Session) observe(m *Message) *openCall {
 			if name := m.stringResult("scope"); name != "" {
 				scope = scopeOf(name)
 			}
-			s.cancel.set(scope, enabled.Kind() == 't')
+			s.cancel.told(o, scope, enabled.Kind() == 't')
 		}
 	case !isOK(m.Result()):
 	case o.role == enablesCancel:
-		s.cancel.set(o.scope, true)
-		s.cancel.enabledBy = o.access
+		s.cancel.told(o, o.scope, true)
 	case o.role == disablesCancel:
-		s.cancel.set(o.scope, false)
+		s.cancel.told(o, o.scope, false)
 	case o.role == setsHeartbeat:
 		s.beat.set(max(o.interval, minHeartbeat))
 	case o.role == disablesHeartbeat:
@@ -192,20 +191,17 @@ func (s *Session) learn(ctx context.Context, asked *openCall, m *Message) refusa
 	if !granted {
 		return refusal{}
 	}
-	if asked.role == authenticates {
-		// For the upstream the connection is this grant's from now on. If that cannot
-		// stand, nothing may be called as this grant or as the one before.
-		s.own = ""
-	}
+	var r refusal
 	switch {
 	case err != nil:
-		return refusalOf(err)
+		r = refusalOf(err)
 	case s.loggingOut || s.loggedOut || s.ended:
-		return refuse(dialect.Unavailable)
+		r = refuse(dialect.Unavailable)
 	case !s.joined(session):
-		return refuse(dialect.RateLimited)
-	case asked.role == authenticates:
-		s.own = grant.Access
+		r = refuse(dialect.RateLimited)
 	}
-	return refusal{}
+	if asked.role == authenticates {
+		s.authenticated(asked, grant, !r.refused)
+	}
+	return r
 }

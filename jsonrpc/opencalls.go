@@ -24,6 +24,7 @@ type openCall struct {
 	at      time.Time      // when the last of them was forwarded
 	settled chan struct{}  // closed when it is answered; nil while nobody waits
 	id      jsontext.Value // of a call that asks for tokens
+	logins  uint64         // cancelOnDisconnect.logins at that time
 }
 
 // wait returns what is closed when the call has been answered. The session's mutex is
@@ -74,9 +75,10 @@ func (s *Session) admit(calls []call, now time.Time) bool {
 		o.call, o.at = c, now
 		o.count++
 		o.message = nil // it refers to the caller's buffer
-		if c.role != enablesCancel {
+		if !c.role.switchesCancel() || o.access == s.own {
 			o.access = ""
 		}
+		o.logins = s.cancel.logins
 		if c.role.asksForTokens() {
 			s.auth, o.id = o, bytes.Clone(c.message.ID)
 		}

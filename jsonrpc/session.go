@@ -56,6 +56,7 @@ type Session struct {
 	open     map[idKey]*openCall
 	auth     *openCall // the one among them that asks for tokens, or nil
 	own      Secret    // the access token of the connection itself, or ""
+	login    login     // how it got it
 	sessions []string
 	cancel   cancelOnDisconnect
 	beat     heartbeat
