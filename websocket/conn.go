@@ -59,6 +59,8 @@ type Conn struct {
 	done        chan struct{}
 
 	heard atomic.Int64 // Unix time in nanoseconds
+
+	deciding atomic.Bool // FromClient is being called
 }
 
 // New returns a Conn for the client that is at the other end of stream. buffered is what

@@ -35,6 +35,7 @@ type ending struct {
 	answered   bool          // it has, or has used up its time for that
 	patience   *time.Timer   // calls Conn.UpstreamAnswered
 	closeUntil time.Time     // how long the upstream has to end after that
+	askUntil   time.Time     // how long a decision may keep back the last message
 	silent     bool          // the upstream's close frame or the end of its stream has been seen
 
 	ended bool
@@ -111,6 +112,7 @@ func (c *Conn) beginWaiting() {
 		c.farewell = farewellDue
 	}
 	c.timer = time.AfterFunc(c.options.CloseWait, c.expire)
+	c.askUntil = time.Now().Add(2*c.options.CloseWait + c.options.AnswerWait)
 	c.turn.Broadcast()
 }
 
@@ -122,6 +124,8 @@ func (c *Conn) expire() {
 	case c.ended:
 	case c.gone && c.awaitsAnswer():
 		c.timer.Reset(c.options.CloseWait) // that has a time of its own
+	case c.gone && c.farewell == farewellDue && c.deciding.Load() && time.Until(c.askUntil) > 0:
+		c.timer.Reset(min(c.options.CloseWait, time.Until(c.askUntil)))
 	case c.gone && time.Until(c.closeUntil) > 0:
 		c.timer.Reset(time.Until(c.closeUntil))
 	case c.gone:
@@ -129,6 +133,18 @@ func (c *Conn) expire() {
 	default:
 		c.lose()
 	}
+}
+
+// decided records that FromClient has returned, and says whether nothing has begun to end
+// the connection. Otherwise the last message has its time from now on.
+func (c *Conn) decided() (open bool) {
+	c.deciding.Store(false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone && !c.ended {
+		c.timer.Reset(c.options.CloseWait)
+	}
+	return c.open()
 }
 
 // lose gives the client up. The caller holds mu.

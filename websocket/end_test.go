@@ -630,3 +630,34 @@ func TestMessageInDecisionDoesNotGoOnAfterDisconnect(t *testing.T) {
 		}
 	}
 }
+
+// A store that answers late must not cost a client the call that cancels its orders.
+func TestDecisionThatTakesLongDelaysTheLastMessage(t *testing.T) {
+	const closeWait, answerWait = time.Second, 10 * time.Second
+	for took, want := range map[time.Duration]bool{
+		500 * time.Millisecond: true, 3 * time.Second: true, 11900 * time.Millisecond: true, 13 * time.Second: false,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStream(text("private call"))
+			var c *Conn
+			asked := 0
+			c = open(t, s, Options{
+				FromClient:  func(Message) Decision { time.Sleep(took); return Pass() },
+				LastMessage: func() []byte { asked++; return []byte("cancel all") },
+				CloseWait:   closeWait, AnswerWait: answerWait,
+			})
+			u := read(c)
+			synctest.Wait()
+			c.Disconnect(bye)
+			begun := time.Now()
+			<-c.Done()
+			if longest := 2*closeWait + 2*answerWait + closeWait; time.Since(begun) > longest {
+				t.Errorf("%s: the end came after %s", took, time.Since(begun))
+			}
+			got, _ := u.wait()
+			if want != (asked == 1) || want != (len(got) > 0) || want && string(frames(t, got)[0].Payload) != "cancel all" {
+				t.Errorf("%s: asked %d times, the upstream gets %q", took, asked, got)
+			}
+		})
+	}
+}

@@ -81,8 +81,9 @@ func (i *clientInspector) decide() error {
 	if m.Op == ws.OpText && !utf8.Valid(m.Payload) {
 		return violation(false, ErrUTF8)
 	}
+	i.conn.deciding.Store(true)
 	d := i.conn.options.FromClient(m)
-	if !i.conn.isOpen() {
+	if !i.conn.decided() {
 		return ErrClosed // since it was asked: nothing goes on any more
 	}
 	switch d.action {

@@ -82,8 +82,9 @@ type Options struct {
 	// frame that is under way and for the client's answer to the close frame, and then
 	// once more for the upstream. Default: DefaultCloseWait.
 	CloseWait time.Duration
-	// AnswerWait is how long the end waits for the upstream's answer to its last message.
-	// Default: CloseWait.
+	// AnswerWait is how long the end waits for the upstream's answer to its last message, and
+	// for a FromClient before that, which keeps Read from asking for the message. Default:
+	// CloseWait.
 	AnswerWait time.Duration
 
 	// Now is the clock of MessagesPerSecond and Conn.Heard. Default: time.Now.
