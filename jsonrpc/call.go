@@ -87,7 +87,7 @@ func (c *call) readParams() {
 		}
 	case c.role == setsHeartbeat:
 		value, _ := c.message.Param("interval")
-		c.interval = seconds(value)
+		c.interval = intervalOf(value)
 	case c.role.switchesCancel():
 		scope, _ := c.message.stringParam("scope")
 		c.scope = scopeOf(scope)

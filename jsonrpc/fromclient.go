@@ -130,6 +130,7 @@ func (s *Session) waitFor(other *openCall, now time.Time) (Decision, bool) {
 	if !now.Before(until) {
 		return Decision{}, false
 	}
+	s.beat.hold(until)
 	return Decision{Action: Wait, Settled: other.wait(), Until: until}, true
 }
 

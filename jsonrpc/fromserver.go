@@ -147,7 +147,7 @@ func (s *Session) observe(m *Message) *openCall {
 	case o.role == disablesCancel:
 		s.cancel.told(o, o.scope, false)
 	case o.role == setsHeartbeat:
-		s.beat.set(max(o.interval, minHeartbeat))
+		s.beat.set(o.interval)
 	case o.role == disablesHeartbeat:
 		s.beat.set(0)
 	}

@@ -23,8 +23,7 @@ func (c *connection) due(want time.Duration) {
 
 func TestClientHasOneIntervalForAHeartbeat(t *testing.T) {
 	for interval, want := range map[string]time.Duration{
-		"30": 30 * time.Second, "12.5": 12500 * time.Millisecond, "5": 10 * time.Second, "-1": 10 * time.Second,
-		`"30"`: 10 * time.Second, "1e300": 10 * time.Second, "null": 10 * time.Second, "1e999": 10 * time.Second,
+		"30": 30 * time.Second, "12.5": 12500 * time.Millisecond, "5": 10 * time.Second, `"60"`: time.Minute,
 	} {
 		c := connect(t, nil)
 		c.reaches(testRequestMessage)
@@ -63,4 +62,48 @@ func TestHeartbeatsBeginAndEndWithTheAnswer(t *testing.T) {
 	c.due(0)
 	c.reaches(testRequestMessage)
 	c.due(0)
+}
+
+// The API has taken something for an interval that nobody else can know.
+func TestHeartbeatIntervalThatIsNotUnderstoodIsNotWatched(t *testing.T) {
+	for _, params := range []string{
+		`[60]`, `{}`, `{"interval":null}`, `{"interval":"a minute"}`, `{"interval":-1}`, `{"interval":1e300}`, `{"interval":1e999}`, `{"interval":"0x3c"}`, `{"interval":"NaN"}`,
+	} {
+		c := connect(t, nil)
+		c.setsHeartbeat("30", `"result":"ok"`)
+		c.passes(`{"id":1,"method":"public/set_heartbeat","params":` + params + `}`)
+		c.reaches(`{"id":1,"result":"ok"}`)
+		c.reaches(testRequestMessage)
+		if due, ok := c.HeartbeatDue(); ok {
+			t.Errorf("%s: the client has %s", params, due.Sub(c.now))
+		}
+	}
+}
+
+// The client has answered in time, but a call before its answer waits.
+func TestHeartbeatDoesNotFailWhileAMessageWaits(t *testing.T) {
+	for _, tested := range []bool{false, true} {
+		c := connect(t, nil)
+		c.setsHeartbeat("10", `"result":"ok"`)
+		c.passes(authCall(9))
+		if tested {
+			c.reaches(testRequestMessage)
+			c.now = c.now.Add(5 * time.Second)
+		}
+		d := c.waits(call42("private/buy", "{}"))
+		if !tested {
+			c.now = c.now.Add(5 * time.Second)
+			c.reaches(testRequestMessage)
+		}
+		if due, ok := c.HeartbeatDue(); !ok || due.Sub(d.Until) != 10*time.Second {
+			t.Errorf("due %v, %v; the message waits until %v", due, ok, d.Until)
+		}
+		c.now = d.Until
+		c.isAnswered(call42("private/buy", "{}"), unavailable("42"))
+		c.passes(`{"id":2,"method":"public/test"}`)
+		c.due(0)
+		c.now = c.now.Add(time.Minute)
+		c.reaches(testRequestMessage)
+		c.due(10 * time.Second)
+	}
 }
