@@ -104,8 +104,9 @@ func (s *Session) compare(calls []call) (own Secret, wait Decision) {
 			if d, ok := s.waitFor(s.auth, now); ok {
 				return "", d
 			}
-			// A logout does not depend on what the client will never see.
-			if c.role != logsOut || c.access == "" {
+			// A logout does not depend on what the client will never see, if there is
+			// something else that it can be checked by.
+			if c.role != logsOut || c.access == "" && s.own == "" {
 				c.refusal = refuse(dialect.Unavailable)
 			}
 			continue

@@ -36,12 +36,12 @@ func (s *Session) AwaitsTokens() bool {
 // stays open: its own answer is still to come.
 func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 	s.mu.Lock()
-	ended, closeCall := s.ended || s.loggedOut, s.closeCall
+	ended, closeCall, closeBatch := s.ended || s.loggedOut, s.closeCall, s.closeBatch
 	awaited := len(s.open) > 0 || s.beat.interval > 0 && bytes.Contains(message, []byte(testRequest))
 	asked := s.auth != nil
 	s.mu.Unlock()
 	if ended {
-		return Decision{Action: Drop, CallAnswered: closeCall != nil && isAnswer(message, *closeCall)}
+		return Decision{Action: Drop, CallAnswered: closeCall != nil && isAnswer(message, *closeCall, closeBatch)}
 	}
 	if !awaited {
 		return Decision{Action: Forward}
@@ -95,10 +95,11 @@ func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 	return d
 }
 
-// isAnswer reports whether message is the answer to the call with this id.
-func isAnswer(message []byte, key idKey) bool {
+// isAnswer reports whether message is the answer to the call with this id, which may have
+// been in a batch of one.
+func isAnswer(message []byte, key idKey, batch bool) bool {
 	payload, err := Parse(message)
-	if err != nil || payload.Batch {
+	if err != nil || payload.Batch && !batch || len(payload.Messages) > 1 {
 		return false
 	}
 	m := &payload.Messages[0]

@@ -37,7 +37,7 @@ func (s *Session) logOut(ctx context.Context, c *call, message []byte, batch boo
 	if err == nil {
 		s.loggedOut = true
 		if s.config.ForwardLogout && c.message.identified() {
-			s.closeCall = &c.key
+			s.closeCall, s.closeBatch = &c.key, batch
 		}
 		s.release()
 	}

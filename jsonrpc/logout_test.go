@@ -179,3 +179,52 @@ func TestTokensOfACallThatALogoutOvertakesReachNobody(t *testing.T) {
 		})
 	}
 }
+
+// What is known to be the connection's own ends by a logout, although the API does not
+// answer the login after it.
+func TestLogoutBehindALoginThatIsNeverAnswered(t *testing.T) {
+	c := connect(t, nil)
+	c.authenticate("live", "connection")
+	c.passes(authCall(9))
+	logout := call42("private/logout", "{}")
+	c.now = c.waits(logout).Until
+	c.isAnswered(privateCall, unavailable(`"p"`))
+	c.logsOut(logout)
+	if len(c.auth.logouts) != 1 || !slices.Equal(c.auth.logouts[0].Tokens, []Secret{"live"}) {
+		t.Errorf("revoked %d times", len(c.auth.logouts))
+	}
+	if d := c.receives(granted(9, "late", "connection")); d.Action != Drop {
+		t.Errorf("the answer after all: %v", d)
+	}
+
+	c = connect(t, nil)
+	c.passes(authCall(9))
+	c.now = c.waits(logout).Until
+	c.isAnswered(logout, unavailable("42"))
+}
+
+func TestForwardedLogoutIsAnsweredInABatchOfOne(t *testing.T) {
+	const answer = `{"id":42,"result":"ok"}`
+	for _, tc := range []struct {
+		batch    bool
+		answer   string
+		answered bool
+	}{
+		{false, answer, true}, {false, "[" + answer + "]", false},
+		{true, "[" + answer + "]", true}, {true, answer, true},
+		{true, `[` + answer + `,` + answer + `]`, false}, {true, `[{"id":41,"result":"ok"}]`, false},
+	} {
+		c := connect(t, func(config *Config) { config.ForwardLogout = true })
+		c.authenticate("live", "connection")
+		logout := call42("private/logout", "{}")
+		if tc.batch {
+			logout = "[" + logout + "]"
+		}
+		if d := c.sends(logout); d.Action != Close || string(d.Upstream) != logout {
+			t.Fatalf("%v", d)
+		}
+		if d := c.receives(tc.answer); d.Action != Drop || d.CallAnswered != tc.answered {
+			t.Errorf("batch %v, %s: %v, answered %v", tc.batch, tc.answer, d, d.CallAnswered)
+		}
+	}
+}

@@ -66,6 +66,8 @@ type Session struct {
 	ended bool
 	// closeCall is the id of the last call to the upstream before the end, or nil.
 	closeCall *idKey
+	// closeBatch says that it was in a batch, of one.
+	closeBatch bool
 }
 
 // NewSession returns the session of a connection that has just been opened.
