@@ -182,11 +182,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	p := parsePath(requestURL(r))
 	if asksForWebSocket(r) {
 		s, ok := h.sockets.at(p)
-		if !ok {
-			return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errAmbiguousPath}, next)
-		}
-		if s != nil && s.isRPC() {
+		switch {
+		case s != nil && s.isRPC():
 			return h.serveRPCSocket(w, r, next, s)
+		case !ok || h.rpc.include(p):
+			return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errNoSocket}, next)
 		}
 	}
 	switch {

@@ -50,6 +50,9 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 	return h.follow(w, r, next, followed{identity: c.identity, judged: judged, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve, tap: conn.tap, limits: s.Limits})
 }
 
+// errNoSocket says that nobody would judge the calls on a WebSocket at this path.
+var errNoSocket = errors.New("no WebSocket is expected at this path")
+
 // errHandshake says that an API which does not change the protocol might carry out a call.
 var errHandshake = errors.New("the handshake of a WebSocket has a body, or may be a call itself")
 

@@ -90,7 +90,7 @@ func TestHandshakeWithACredentialIsJudgedByIt(t *testing.T) {
 }
 
 func TestExtensionsAreNotAgreedOnWhereMessagesAreRead(t *testing.T) {
-	s, e := startExchange(t, "")
+	s, e := startExchange(t, "websocket /elsewhere")
 	tr := s.connect(e, "Sec-WebSocket-Extensions: permessage-deflate")
 	if got := tr.header.Values("Sec-Websocket-Extensions"); len(got) > 0 {
 		t.Errorf("the API is offered %q", got)

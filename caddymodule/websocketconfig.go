@@ -14,7 +14,7 @@ import (
 )
 
 // WebSocket says how WebSockets at certain paths are followed. At all other paths, frames
-// are followed and not looked into.
+// are followed and not looked into or, if one has a protocol, none is let through.
 type WebSocket struct {
 	// Paths of the handshakes. They may be left out where a preset has them.
 	Paths []string `json:"paths,omitempty"`
@@ -161,26 +161,16 @@ func newSockets(config []*WebSocket) (sockets, error) {
 	return all, nil
 }
 
-// at returns the WebSocket that p is certainly the path of, or nil. ok is false if p is
-// none, but an upstream could take it for one whose messages must be looked into.
+// at returns the WebSocket that p is certainly the path of, or nil. ok is false if it is
+// none, and there must be none: where calls are judged on one WebSocket, a server that takes
+// others at any path would take the same calls there, unjudged.
 func (all sockets) at(p requestPath) (found *socket, ok bool) {
-	ok = true
 	for _, s := range all {
-		for _, e := range s.paths {
-			if e.is(p) {
-				return s, true
-			}
-			ok = ok && (!s.isRPC() || !e.mayBeginWith(p))
+		if slices.ContainsFunc(s.paths, func(e endpoint) bool { return e.is(p) }) {
+			return s, true
 		}
 	}
-	return nil, ok
-}
-
-// mayBeginWith reports whether an upstream could take p for this endpoint, or for something
-// below it.
-func (e endpoint) mayBeginWith(p requestPath) bool {
-	below := e.loose + "/"
-	return e.mayBe(p) || len(p.loose) > len(below) && strings.EqualFold(p.loose[:len(below)], below)
+	return nil, !all.speakRPC()
 }
 
 // speakRPC reports whether there is one whose messages are looked into.
