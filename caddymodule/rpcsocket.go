@@ -31,6 +31,9 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 	found, err := h.sources.find(r)
 	if errors.Is(err, token.ErrMissing) {
 		h.removeRerouting(r)
+		if r.Method != http.MethodConnect && !h.dryRun {
+			w = &handshakeWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
+		}
 	} else {
 		var refused *refusal
 		if c, refused = h.authorizeFound(r, found, err); refused != nil {
