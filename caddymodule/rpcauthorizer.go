@@ -56,7 +56,7 @@ func (a *rpcAuthorizer) Check(ctx context.Context, cred jsonrpc.Credential) json
 
 func (a *rpcAuthorizer) check(ctx context.Context, cred jsonrpc.Credential) *refusal {
 	h := a.conn.handler
-	r := a.conn.request
+	r := a.conn.handshake()
 	use := revocation.UseAccess
 	if cred.Refresh {
 		use = revocation.UseRefresh
@@ -129,7 +129,7 @@ const (
 )
 
 func (a *rpcAuthorizer) learn(ctx context.Context, grant jsonrpc.Grant) (owner revocation.Issuance, refused *refusal) {
-	h, r := a.conn.handler, a.conn.request
+	h, r := a.conn.handler, a.conn.handshake()
 	list := h.app.list(ctx)
 	a.mu.Lock()
 	since, marked := a.since, a.marked
@@ -148,7 +148,9 @@ func (a *rpcAuthorizer) learn(ctx context.Context, grant jsonrpc.Grant) (owner r
 	}
 	if used != nil && h.rotates {
 		// Of several answers to one refresh token, one is handed out.
-		release, err := h.app.shared.refreshes.acquire(ctx, revocation.KeyOf(revocation.ScopeToken, used.Realm(), used.Token()))
+		wait, cancel := context.WithTimeout(ctx, recordTimeout)
+		release, err := h.app.shared.refreshes.acquire(wait, revocation.KeyOf(revocation.ScopeToken, used.Realm(), used.Token()))
+		cancel()
 		if err != nil {
 			return owner, &refusal{reason: dialect.Unavailable, err: err}
 		}
@@ -196,7 +198,7 @@ func (a *rpcAuthorizer) sessionOf(grant jsonrpc.Grant) string {
 
 // exchanged accounts for an exchange of a refresh token, as its like does for requests.
 func (a *rpcAuthorizer) exchanged(list *revocation.List, since revocation.Mark, used *caller, grant jsonrpc.Grant) *refusal {
-	h, r := a.conn.handler, a.conn.request
+	h, r := a.conn.handler, a.conn.handshake()
 	// A logout that came while the upstream was working wins.
 	if refused := h.checkStore(r, used); refused != nil {
 		return refused

@@ -1,9 +1,13 @@
 package caddymodule_test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
 )
 
 var upgradeFields = []string{"Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}
@@ -58,5 +62,48 @@ func TestHandshakeWithoutACredentialIsAnsweredByAnUpgradeAlone(t *testing.T) {
 	a := s.do("GET", "/ws/api/v2?id=7", "", append(upgradeFields[:4:4], bearer(deribitAccess))...)
 	if a.status != 200 {
 		t.Errorf("with a credential: %d", a.status)
+	}
+}
+
+// Another request has a refresh with the same token under way, and the API does not answer.
+func TestConnectionThatWaitsForARefreshElsewhereIsCutAtOnce(t *testing.T) {
+	s, e := startExchange(t, "opaque known\nrefresh {\nrotate on\n}")
+	tr := s.connect(e)
+	got := tr.logsIn()
+	hangs, release := make(chan struct{}), make(chan struct{})
+	e.answers(func(call rpcMessage) (string, bool) {
+		if string(call.ID) == "77" {
+			close(hangs)
+			<-release
+		}
+		return "", false
+	})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = s.try("POST", "/api/v2/public/auth", callOf(77, "public/auth", withRefresh(got.Refresh)))
+	}()
+	<-hangs
+	defer func() { close(release); <-done }()
+	tr.skip()
+	tr.says(callOf(5, "public/auth", withRefresh(got.Refresh)))
+	tr.getsCall("public/auth")
+	// The answer to this one is behind that of the refresh, which waits.
+	tr.says(callOf(6, "public/test", "{}"))
+	tr.getsCall("public/test")
+	begun := time.Now()
+	s.connect(e).says(callOf(42, "private/logout", withAccess(got.Access)))
+	for {
+		f := tr.hears()
+		if f.Header.OpCode == ws.OpClose {
+			break
+		}
+		if bytes.Contains(f.Payload, []byte("access_token")) {
+			t.Fatalf("%s", f.Payload)
+		}
+	}
+	tr.wantEnd(0)
+	if took := time.Since(begun); took > 4*time.Second {
+		t.Errorf("it took %s", took)
 	}
 }

@@ -25,7 +25,7 @@ func (a *rpcAuthorizer) Revoke(_ context.Context, logout jsonrpc.Logout) error {
 }
 
 func (a *rpcAuthorizer) revoke(logout jsonrpc.Logout) *refusal {
-	h, r := a.conn.handler, a.conn.request
+	h, r := a.conn.handler, a.conn.handshake()
 	done := make(map[revocation.Key]bool)
 	var of *revocation.Identity
 	for _, raw := range logout.Tokens {

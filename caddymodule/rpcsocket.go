@@ -92,7 +92,8 @@ var silences = map[string]prometheus.Counter{
 type rpcConnection struct {
 	handler *Handler
 	socket  *socket
-	request *http.Request // the handshake
+	request *http.Request // the handshake; see the method
+	bind    sync.Once     // guards request
 	session *jsonrpc.Session
 	auth    *rpcAuthorizer
 	live    *liveRequest // from tap on
@@ -155,7 +156,7 @@ func (c *rpcConnection) stop() {
 // fromClient decides about a message of the client.
 func (c *rpcConnection) fromClient(m websocket.Message) websocket.Decision {
 	c.auth.checked = false
-	d := c.session.FromClient(c.request.Context(), m.Payload)
+	d := c.session.FromClient(c.handshake().Context(), m.Payload)
 	if d.Action == jsonrpc.Wait && !c.handler.dryRun {
 		return websocket.Later(func() { c.await(d) })
 	}
@@ -222,7 +223,7 @@ func (c *rpcConnection) lastMessage() []byte {
 
 // fromServer decides about a message of the upstream.
 func (c *rpcConnection) fromServer(m websocket.Message) websocket.Decision {
-	d := c.session.FromServer(c.request.Context(), m.Payload)
+	d := c.session.FromServer(c.handshake().Context(), m.Payload)
 	if d.CallAnswered {
 		c.live.socket().UpstreamAnswered()
 	}
