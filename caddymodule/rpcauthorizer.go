@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -174,17 +175,32 @@ func (a *rpcAuthorizer) learn(ctx context.Context, grant jsonrpc.Grant) (owner r
 		return owner, &refusal{reason: dialect.AddressForbidden}
 	}
 	if exchanged != nil {
-		if refused := a.exchanged(list, since, exchanged, grant); refused != nil {
+		// A logout that came while the upstream was working wins.
+		if refused := h.checkStore(r, exchanged); refused != nil {
 			return owner, refused
 		}
 	}
-	a.mu.Lock()
-	a.sessions[seen.owner.Session] = seen.owner.Realm
-	a.mu.Unlock()
-	if grant.Method == methodAuth {
-		refused = a.becomes(ctx, grant, used)
+	if refused := a.joins(seen.owner); refused != nil {
+		return owner, refused
 	}
-	return seen.owner, refused
+	var own *revocation.Identity
+	if grant.Method == methodAuth && !h.dryRun {
+		if own, refused = a.takeOn(ctx, grant); refused != nil {
+			return owner, refused
+		}
+	}
+	// From here on nothing but the store can keep the tokens from the client: the one that
+	// they were issued for is not spent for nothing.
+	if exchanged != nil && h.rotates && grant.Type == typeRefresh && grant.Refresh != "" && grant.Refresh != grant.Used {
+		if err := h.rotate(r, list, since, exchanged); err != nil {
+			a.drop(own)
+			return owner, &refusal{reason: dialect.Unavailable, err: err}
+		}
+	}
+	if own != nil {
+		a.becomes(own, grant, used)
+	}
+	return seen.owner, nil
 }
 
 // sessionOf is the name of a session that begins on this connection: one for all that its
@@ -196,56 +212,74 @@ func (a *rpcAuthorizer) sessionOf(grant jsonrpc.Grant) string {
 	return a.name
 }
 
-// exchanged accounts for an exchange of a refresh token, as its like does for requests.
-func (a *rpcAuthorizer) exchanged(list *revocation.List, since revocation.Mark, used *caller, grant jsonrpc.Grant) *refusal {
-	h, r := a.conn.handler, a.conn.handshake()
-	// A logout that came while the upstream was working wins.
-	if refused := h.checkStore(r, used); refused != nil {
-		return refused
+// maxSessions is how many sessions may begin on one connection: as many as jsonrpc.Session
+// takes, which learns of them too late to save a refresh token.
+const maxSessions = 64
+
+// errTooManySessions says that more than maxSessions have begun on one connection.
+var errTooManySessions = errors.New("too many sessions on one connection")
+
+// joins notes the session of tokens that are about to be handed out.
+func (a *rpcAuthorizer) joins(owner revocation.Issuance) *refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, known := a.sessions[owner.Session]; !known && len(a.sessions) >= maxSessions {
+		return &refusal{reason: dialect.RateLimited, err: errTooManySessions}
 	}
-	spent := grant.Type == typeRefresh && grant.Refresh != "" && grant.Refresh != grant.Used
-	if !spent || !h.rotates {
-		return nil
-	}
-	if err := h.rotate(r, list, since, used); err != nil {
-		return &refusal{reason: dialect.Unavailable, err: err}
-	}
+	a.sessions[owner.Session] = owner.Realm
 	return nil
 }
 
-// becomes makes the access token of a grant the connection's own. The connection no longer
-// depends on the one before, nor on others that a refresh replaces: those of its session.
-func (a *rpcAuthorizer) becomes(ctx context.Context, grant jsonrpc.Grant, used *revocation.Identity) *refusal {
-	h := a.conn.handler
-	if h.dryRun {
-		return nil
-	}
-	c, err := h.verifyToken(ctx, string(grant.Access))
+// takeOn has the connection depend on the access token of a grant.
+func (a *rpcAuthorizer) takeOn(ctx context.Context, grant jsonrpc.Grant) (*revocation.Identity, *refusal) {
+	c, err := a.conn.handler.verifyToken(ctx, string(grant.Access))
 	if err != nil {
-		return credentialRefusal(err)
+		return nil, credentialRefusal(err)
 	}
 	if refused := a.depend(rpcToken{identity: c.identity}); refused != nil {
-		return refused
+		return nil, refused
+	}
+	return c.identity, nil
+}
+
+// drop takes takeOn back for a token that is not handed out. nil is none.
+func (a *rpcAuthorizer) drop(own *revocation.Identity) {
+	if own == nil {
+		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	refreshed := used != nil && grant.Type == typeRefresh && used.Session() != ""
-	kept := a.tokens[:0]
-	for _, t := range a.tokens {
-		if !t.identity.Equal(c.identity) {
-			replaced := refreshed && t.identity.Realm() == used.Realm() && t.identity.Session() == used.Session()
-			if replaced || !t.carried {
-				if a.handshake == nil || !t.identity.Equal(a.handshake) {
-					a.conn.live.release(t.identity)
-				}
-				continue
-			}
+	a.tokens = slices.DeleteFunc(a.tokens, func(t rpcToken) bool {
+		if t.carried || !t.identity.Equal(own) {
+			return false
 		}
-		kept = append(kept, t)
+		a.release(t.identity)
+		return true
+	})
+}
+
+// release ends a dependency, unless it is that of the handshake. a.mu is held.
+func (a *rpcAuthorizer) release(id *revocation.Identity) {
+	if a.handshake == nil || !id.Equal(a.handshake) {
+		a.conn.live.release(id)
 	}
-	clear(a.tokens[len(kept):])
-	a.tokens = kept
-	return nil
+}
+
+// becomes makes the access token of a grant, which the connection depends on, its own. The
+// connection no longer depends on the one before, nor on others that a refresh replaces:
+// those of its session.
+func (a *rpcAuthorizer) becomes(own *revocation.Identity, grant jsonrpc.Grant, used *revocation.Identity) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	refreshed := used != nil && grant.Type == typeRefresh && used.Session() != ""
+	a.tokens = slices.DeleteFunc(a.tokens, func(t rpcToken) bool {
+		replaced := refreshed && t.identity.Realm() == used.Realm() && t.identity.Session() == used.Session()
+		if t.identity.Equal(own) || !replaced && t.carried {
+			return false
+		}
+		a.release(t.identity)
+		return true
+	})
 }
 
 // fails keeps an error for the log.

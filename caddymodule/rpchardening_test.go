@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"testing"
@@ -63,6 +64,20 @@ func TestHandshakeWithoutACredentialIsAnsweredByAnUpgradeAlone(t *testing.T) {
 	if a.status != 200 {
 		t.Errorf("with a credential: %d", a.status)
 	}
+}
+
+// A refresh whose answer is withheld has not spent the token.
+func TestRefreshThatIsRefusedSpendsNothing(t *testing.T) {
+	s, e := startExchange(t, "refresh {\nrotate on\n}")
+	got := s.connect(e).logsIn()
+	tr := s.connect(e)
+	for i := range 64 {
+		tr.works("private/buy", withAccess(fmt.Sprintf("1.a.made-up-%d", i)))
+	}
+	if answer := tr.calls("public/auth", withRefresh(got.Refresh)); answer.Error == nil {
+		t.Fatal("the connection takes one more token")
+	}
+	s.connect(e).authenticates("public/auth", withRefresh(got.Refresh))
 }
 
 // Another request has a refresh with the same token under way, and the API does not answer.
