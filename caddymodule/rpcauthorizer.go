@@ -266,20 +266,46 @@ func (a *rpcAuthorizer) release(id *revocation.Identity) {
 }
 
 // becomes makes the access token of a grant, which the connection depends on, its own. The
-// connection no longer depends on the one before, nor on others that a refresh replaces:
-// those of its session.
+// connection no longer depends on the one before of the same session, nor on others that a
+// refresh replaces. With the own token of another session it goes on to end when that is
+// revoked, since what it has opened there lasts; that it expires no longer matters.
 func (a *rpcAuthorizer) becomes(own *revocation.Identity, grant jsonrpc.Grant, used *revocation.Identity) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	refreshed := used != nil && grant.Type == typeRefresh && used.Session() != ""
 	a.tokens = slices.DeleteFunc(a.tokens, func(t rpcToken) bool {
 		replaced := refreshed && t.identity.Realm() == used.Realm() && t.identity.Session() == used.Session()
-		if t.identity.Equal(own) || !replaced && t.carried {
+		if t.identity.Equal(own) || !replaced && (t.carried || !sameSession(t.identity, own)) {
 			return false
 		}
 		a.release(t.identity)
 		return true
 	})
+	for i := range a.tokens {
+		if t := &a.tokens[i]; !t.carried && !t.identity.Equal(own) {
+			a.outlive(t)
+		}
+	}
+}
+
+// sameSession reports whether two tokens are of one session: where neither names one, of
+// one client.
+func sameSession(a, b *revocation.Identity) bool {
+	return a.Realm() == b.Realm() && a.Session() == b.Session() && (a.Session() != "" || a.Client() == b.Client())
+}
+
+// outlive has the connection depend on all of a token but its expiry. If it cannot, nothing
+// changes. a.mu is held.
+func (a *rpcAuthorizer) outlive(t *rpcToken) {
+	id := t.identity
+	if id.Undated() || id.Expires().IsZero() {
+		return
+	}
+	lasting := revocation.NewIdentity(id.Realm(), id.Token(), id.Session(), id.Client(), id.IssuedAt(), time.Time{})
+	if a.conn.live.depend(lasting) == nil {
+		a.release(id)
+		t.identity = lasting
+	}
 }
 
 // fails keeps an error for the log.

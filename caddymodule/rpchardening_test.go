@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +65,47 @@ func TestHandshakeWithoutACredentialIsAnsweredByAnUpgradeAlone(t *testing.T) {
 	if a.status != 200 {
 		t.Errorf("with a credential: %d", a.status)
 	}
+}
+
+// sessions has each login of an exchange begin a session of its own, the n-th with a token
+// that lives for the n-th of these times in seconds, or for the last.
+func (e *exchange) sessions(expiresIn ...int) {
+	n := 0
+	e.answers(func(call rpcMessage) (string, bool) {
+		if call.Method != "public/auth" || call.Params["grant_type"] != "client_credentials" {
+			return "", false
+		}
+		n++
+		grant := e.grant(call.ID, "mainaccount", expiresIn[min(n, len(expiresIn))-1])
+		return strings.Replace(grant, `"token_type"`, fmt.Sprintf(`"sid":"s%d","token_type"`, n), 1), true
+	})
+}
+
+// What the session before has opened on the connection, such as a subscription, lasts.
+func TestLogoutOfAnEarlierSessionOfTheConnectionCutsIt(t *testing.T) {
+	s, e := startExchange(t, "")
+	e.sessions(3600)
+	tr, same := s.connect(e), s.connect(e)
+	first := tr.logsIn()
+	tr.works("private/subscribe", `{"channels":["user.orders.any.any.raw"]}`)
+	tr.logsIn()
+	got := same.logsIn()
+	same.authenticates("public/auth", withRefresh(got.Refresh))
+	s.connect(e).says(callOf(42, "private/logout", withAccess(first.Access)))
+	tr.wantCut("revoked")
+	same.works("private/buy", "{}")
+}
+
+// A client logs in anew before its token expires, and the API begins another session.
+func TestTokenOfAnEarlierSessionOfTheConnectionMayExpire(t *testing.T) {
+	s, e := startExchange(t, "leeway 0s\nopaque known")
+	e.sessions(2, 3600)
+	tr, other := s.connect(e), s.connect(e)
+	first := tr.logsIn()
+	other.works("private/buy", withAccess(first.Access))
+	tr.logsIn()
+	other.wantCut("expired")
+	tr.works("private/buy", "{}")
 }
 
 // A refresh whose answer is withheld has not spent the token.
