@@ -67,6 +67,23 @@ func TestHandshakeWithoutACredentialIsAnsweredByAnUpgradeAlone(t *testing.T) {
 	}
 }
 
+func TestLogoutsOnWebSocketsAreCounted(t *testing.T) {
+	s, e := startExchange(t, "")
+	count := func(labels string) float64 { return gathered(t, "caddy_token_auth_logouts_total", labels) }
+	const bySession, unproven = "outcome=done scope=session", "outcome=unproven scope=token"
+	before := [2]float64{count(bySession), count(unproven)}
+	tr := s.connect(e)
+	tr.logsIn()
+	tr.says(callOf(42, "private/logout", "{}"))
+	tr.isLoggedOut()
+	tr = s.connect(e)
+	tr.says(callOf(42, "private/logout", withAccess(deribitAccess)))
+	tr.isLoggedOut()
+	if n, m := count(bySession)-before[0], count(unproven)-before[1]; n != 1 || m != 1 {
+		t.Errorf("%v and %v logouts counted", n, m)
+	}
+}
+
 // sessions has each login of an exchange begin a session of its own, the n-th with a token
 // that lives for the n-th of these times in seconds, or for the last.
 func (e *exchange) sessions(expiresIn ...int) {

@@ -34,12 +34,16 @@ func (a *rpcAuthorizer) revoke(logout jsonrpc.Logout) *refusal {
 		case errors.Is(err, token.ErrExpired):
 			continue // meanwhile: nothing of it is left to revoke
 		case err != nil:
-			return credentialRefusal(err)
+			refused := credentialRefusal(err)
+			countRefusedLogout(h.logoutScope, refused)
+			return refused
 		}
 		if of = c.identity; done[a.keyOf(&c)] {
 			continue
 		}
-		if refused := h.logOut(r, &c, h.logoutScope); refused != nil {
+		refused := h.logOut(r, &c, h.logoutScope)
+		countLogout(&c, h.logoutScope, refused)
+		if refused != nil {
 			return refused
 		}
 		done[a.keyOf(&c)] = true
@@ -60,8 +64,10 @@ func (a *rpcAuthorizer) revoke(logout jsonrpc.Logout) *refusal {
 			return list.RevokeNamed(ctx, revocation.ScopeSession, realm, session)
 		})
 		if refused != nil {
+			logouts.WithLabelValues(logoutFailed, revocation.ScopeSession.String()).Inc()
 			return refused
 		}
+		logouts.WithLabelValues(logoutDone, revocation.ScopeSession.String()).Inc()
 	}
 	return nil
 }
