@@ -84,6 +84,18 @@ func TestLogoutsOnWebSocketsAreCounted(t *testing.T) {
 	}
 }
 
+func TestDryRunSendsAndEndsNothingOfItsOwn(t *testing.T) {
+	s, e := startExchange(t, "dry_run\nwebsocket {\non_unexpected_close call private/cancel_all\nmax_message_size 1KiB\n}")
+	tr := s.connect(e)
+	tr.logsIn()
+	tr.works("private/enable_cancel_on_disconnect", "{}")
+	tr.works("public/test", fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 2000)))
+	tr.skip()
+	_ = tr.socket.conn.Close()
+	tr.wantEnd(0)
+	tr.gotNothing()
+}
+
 // sessions has each login of an exchange begin a session of its own, the n-th with a token
 // that lives for the n-th of these times in seconds, or for the last.
 func (e *exchange) sessions(expiresIn ...int) {

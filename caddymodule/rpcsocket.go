@@ -134,12 +134,22 @@ func (c *rpcConnection) tap(l *liveRequest) websocket.Options {
 	if answerWait == 0 {
 		answerWait = defaultUnexpectedCloseTimeout
 	}
-	return websocket.Options{
+	o := websocket.Options{
 		FromClient: c.fromClient, FromServer: c.fromServer, InspectServer: c.session.Awaits,
 		LastMessage: c.lastMessage, TooLong: c.tooLong, RefuseLongServerMessage: c.session.AwaitsTokens,
 		MaxMessage: c.socket.maxMessage(), AnswerWait: answerWait,
 	}
+	if c.handler.dryRun {
+		// The session says what it would refuse; what it cannot be shown is not held back.
+		o.TooLong, o.RefuseLongServerMessage = nil, nil
+		o.MaxMessage = max(o.MaxMessage, dryRunMaxMessage)
+	}
+	return o
 }
+
+// dryRunMaxMessage is how long a client's message may be in a dry run. Nothing can pass
+// unread, and what is longer still ends the connection.
+const dryRunMaxMessage = 16 << 20
 
 // stop ends what is the connection's own.
 func (c *rpcConnection) stop() {
@@ -213,6 +223,8 @@ func (c *rpcConnection) tooLong() []byte {
 // call that cancels orders.
 func (c *rpcConnection) lastMessage() []byte {
 	switch {
+	case c.handler.dryRun:
+		return nil
 	case c.farewell != nil:
 		return c.farewell
 	case c.live.cutBy() == cutUnavailable:
