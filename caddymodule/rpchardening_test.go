@@ -67,6 +67,22 @@ func TestHandshakeWithoutACredentialIsAnsweredByAnUpgradeAlone(t *testing.T) {
 	}
 }
 
+func TestRefreshTokensAreNoCredentialsOfRequests(t *testing.T) {
+	for _, mode := range []string{"pass", "known"} {
+		s, e := startExchange(t, "opaque "+mode)
+		got := s.connect(e).logsIn()
+		if _, err := s.open("/ws/api/v2", bearer(got.Refresh)); err == nil {
+			t.Error("a refresh token opens a WebSocket")
+		}
+		if a := s.do("GET", "/elsewhere", "", bearer(got.Refresh)); a.status == 200 {
+			t.Error("a refresh token is taken over HTTP")
+		}
+		if a := s.do("GET", "/elsewhere", "", bearer(got.Access)); a.status != 200 {
+			t.Errorf("an access token: %d %s", a.status, a.body)
+		}
+	}
+}
+
 func TestLogoutsOnWebSocketsAreCounted(t *testing.T) {
 	s, e := startExchange(t, "")
 	count := func(labels string) float64 { return gathered(t, "caddy_token_auth_logouts_total", labels) }
