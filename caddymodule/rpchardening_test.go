@@ -209,3 +209,23 @@ func TestConnectionThatWaitsForARefreshElsewhereIsCutAtOnce(t *testing.T) {
 		t.Errorf("it took %s", took)
 	}
 }
+
+func TestMessagesOfCallsHaveALimitOfTheirOwn(t *testing.T) {
+	s, e := startExchange(t, "")
+	tr := s.connect(e)
+	tr.works("public/test", fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 64<<10-100)))
+	tr.says(callOf(9, "public/test", fmt.Sprintf(`{"x":%q}`, strings.Repeat("x", 64<<10))))
+	tr.wantText(`{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"request entity too large"}}`)
+	tr.wantClose(1009, "message is too long")
+}
+
+// The credential of a handshake may be all that the API goes by.
+func TestConnectionEndsWithTheCredentialOfItsHandshakeWhateverReplacesIt(t *testing.T) {
+	s, e := startExchange(t, "opaque known\nlogout {\nscope token\n}")
+	got := s.connect(e).logsIn()
+	tr := s.connect(e, bearer(got.Access))
+	tr.works("private/buy", withAccess(got.Access))
+	tr.authenticates("public/auth", withRefresh(got.Refresh))
+	s.connect(e).says(callOf(42, "private/logout", withAccess(got.Access)))
+	tr.wantCut("revoked")
+}

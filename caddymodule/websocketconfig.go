@@ -10,7 +10,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"example.com/caddy-token-auth/jsonrpc"
-	"example.com/caddy-token-auth/websocket"
 )
 
 // WebSocket says how WebSockets at certain paths are followed. At all other paths, frames
@@ -180,10 +179,11 @@ func (all sockets) speakRPC() bool {
 
 func (s *socket) isRPC() bool { return s.Protocol == protocolJSONRPC }
 
-// maxMessage is how long a message of the client may be where messages are looked into.
+// maxMessage is how long a message of the client may be where messages are looked into. To
+// read a call takes many times its length of memory, so the default is that of its package.
 func (s *socket) maxMessage() int {
 	if s.Limits == nil || s.Limits.MaxMessageSize == 0 {
-		return websocket.DefaultMaxMessage
+		return jsonrpc.DefaultMaxMessage
 	}
 	return s.Limits.MaxMessageSize
 }

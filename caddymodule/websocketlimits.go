@@ -32,7 +32,7 @@ type WebSocketLimits struct {
 	MaxMessagesPerSecond int `json:"max_messages_per_second,omitempty"`
 	// MaxMessageSize is how long a client's message may be, in bytes of payload, where
 	// messages are looked into; a longer one ends the connection with close code 1009.
-	// Others may have any length. Default: 1 MiB.
+	// Others may have any length. Default: 64 KiB.
 	MaxMessageSize int `json:"max_message_size,omitempty"`
 	// MaxPending is how many bytes of the sidecar's own answers may wait for the client
 	// of one connection to read, where messages are looked into; more end it with close
