@@ -30,7 +30,8 @@ func (s *Session) AwaitsTokens() bool {
 // whether the client gets it: Forward, Drop, or Answer where the client gets another in
 // its place.
 //
-// A message that cannot be read is forwarded, unless a call that asks for tokens is
+// A message of more than a MiB that mentions no token is forwarded unread. One that cannot be
+// read is forwarded too, unless a call that asks for tokens is
 // open: then it might hold some that nobody has recorded. For the same reason, the client
 // gets an error of that call in place of tokens with the id of another, or none. The call
 // stays open: its own answer is still to come.
@@ -43,7 +44,7 @@ func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 	if ended {
 		return Decision{Action: Drop, CallAnswered: closeCall != nil && isAnswer(message, *closeCall, closeBatch)}
 	}
-	if !awaited {
+	if !awaited || len(message) > maxRead && !mayMentionTokens(message) {
 		return Decision{Action: Forward}
 	}
 	payload, err := Parse(message)
@@ -93,6 +94,15 @@ func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 		d.Payload = array(answers)
 	}
 	return d
+}
+
+// maxRead is how long a message may be to be read for anything but tokens: reading takes a
+// multiple of its memory.
+const maxRead = 1 << 20
+
+// mayMentionTokens reports whether a message may have a member for a token.
+func mayMentionTokens(message []byte) bool {
+	return bytes.Contains(message, []byte("_token")) || bytes.Contains(message, []byte(`\u`))
 }
 
 // isAnswer reports whether message is the answer to the call with this id, which may have

@@ -1,6 +1,9 @@
 package jsonrpc
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // An upstream whose numbers are 64-bit floats, as those of JavaScript, or whose strings end
 // with NUL, sends these ids back as others.
@@ -41,5 +44,26 @@ func TestTokensUnderAnotherIDAreWithheld(t *testing.T) {
 		}
 		c.reaches(granted(9, "new", "connection"))
 		c.passes(privateCall)
+	}
+}
+
+// Large messages are read for nothing but tokens.
+func TestTokensInLongMessagesAreWithheld(t *testing.T) {
+	padding := `,"x":"` + strings.Repeat("x", maxRead) + `"`
+	c := connect(t, nil)
+	c.passes(authCall(9))
+	c.reaches(`{"id":1,"result":{"data":5` + padding + `}}`)
+	c.reaches(`{"method":"subscription","params":{"data":5` + padding + `}}`)
+	for _, name := range []string{"access_token", "refresh_token", `access_\u0074oken`, `access\u005ftoken`} {
+		if d := c.receives(`{"id":1,"result":{"` + name + `":"secret"` + padding + `}}`); d.Action != Answer || string(d.Payload) != unavailable("9") {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+	if d := c.receives(`{"id":9,"result":{"access_token":"secret"` + padding); d.Action != Drop {
+		t.Errorf("unreadable: %v", d)
+	}
+	c.reaches(`{"id":9,"result":{"access_token":"new"` + padding + `}}`)
+	if len(c.auth.grants) != 1 {
+		t.Errorf("%d grants", len(c.auth.grants))
 	}
 }

@@ -32,7 +32,7 @@
 // inspected. See ViolationError.
 //
 // Memory: a Conn keeps what the limits in Options say: up to three times MaxMessage while
-// a fragmented message is decided about, as much for MaxServerMessage, twice MaxPending,
+// a fragmented message is decided about, as much for MaxServerMessage or, while the caller says so, MaxAwaitedServerMessage, twice MaxPending,
 // each rounded up as append does. It grows with what has been received, never with what a
 // header announces, and is given back after a large message.
 //

@@ -25,7 +25,7 @@ var (
 	// ErrUTF8: a text message or the reason of a close frame is not UTF-8 (§8.1).
 	ErrUTF8 = errors.New("text is not valid UTF-8")
 
-	// ErrMessageTooLong: longer than Options.MaxMessage, or MaxServerMessage.
+	// ErrMessageTooLong: longer than Options.MaxMessage, or MaxAwaitedServerMessage.
 	ErrMessageTooLong = errors.New("message is too long")
 	// ErrTooManyFragments: more than Options.MaxFragments.
 	ErrTooManyFragments = errors.New("message has too many fragments")

@@ -57,10 +57,13 @@ func (i *serverInspector) choose(h ws.Header) error {
 		return nil
 	}
 	if o.RefuseLongServerMessage != nil && o.RefuseLongServerMessage() {
-		if long {
+		switch {
+		case h.Length > int64(o.MaxAwaitedServerMessage-i.size):
 			return violation(true, ErrMessageTooLong)
+		case many:
+			return violation(true, ErrTooManyFragments)
 		}
-		return violation(true, ErrTooManyFragments)
+		return nil
 	}
 	i.passing = true
 	i.release()

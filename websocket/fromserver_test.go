@@ -102,7 +102,7 @@ func TestLongServerMessages(t *testing.T) {
 		down := slices.Concat(fits, c.sent, server(ws.OpText, true, "short"))
 		for name, segments := range cuts(down) {
 			var inspected []string
-			o := Options{MaxServerMessage: 100, MaxFragments: 3, FromServer: pass(&inspected)}
+			o := Options{MaxServerMessage: 100, MaxAwaitedServerMessage: 100, MaxFragments: 3, FromServer: pass(&inspected)}
 			got, conn := serverRun(t, o, segments)
 			if !bytes.Equal(got, down) || !conn.isOpen() || !slices.Equal(inspected, []string{long[1:], "", "short"}) {
 				t.Errorf("%s, %s: %d bytes of %d, %d messages", what, name, len(got), len(down), len(inspected))
@@ -224,6 +224,33 @@ func TestEveryEndWaitsForTheAnswerToTheLastMessage(t *testing.T) {
 					t.Errorf("%s: %v", c.name, err)
 				}
 			})
+		}
+	}
+}
+
+// A large message that comes while an answer is awaited must not end the connection, and
+// must not pass unread either.
+func TestLongServerMessagesAreReadWhileOneIsAwaited(t *testing.T) {
+	const limit = 1000
+	for length, fits := range map[int]bool{101: true, limit: true, limit + 1: false} {
+		payload := strings.Repeat("x", length)
+		for what, sent := range map[string][]byte{
+			"whole":     server(ws.OpText, true, payload),
+			"fragments": slices.Concat(server(ws.OpText, false, payload[:60]), server(ws.OpContinuation, true, payload[60:])),
+		} {
+			var inspected []string
+			o := Options{
+				MaxServerMessage: 100, MaxAwaitedServerMessage: limit, FromServer: pass(&inspected),
+				RefuseLongServerMessage: func() bool { return true },
+			}
+			down := slices.Concat(sent, server(ws.OpText, true, "short"))
+			for name, segments := range cuts(down) {
+				inspected = nil
+				got, conn := serverRun(t, o, segments)
+				if fits != conn.isOpen() || fits != bytes.Equal(got, down) || fits != slices.Equal(inspected, []string{payload, "short"}) {
+					t.Errorf("%d bytes, %s, %s: open %v, %d bytes pass, %d inspected", length, what, name, conn.isOpen(), len(got), len(inspected))
+				}
+			}
 		}
 	}
 }

@@ -196,7 +196,7 @@ func FuzzServer(f *testing.F) {
 			want := judge(b, ws.StateClientSide, inspect, !inspect, 300, 5)
 			for _, segments := range [][][]byte{{b}, pieces(b, rand.New(rand.NewPCG(seed, 1)))} {
 				var messages []string
-				o := Options{MaxServerMessage: 300, MaxFragments: 5, RefuseLongServerMessage: func() bool { return true }}
+				o := Options{MaxServerMessage: 300, MaxAwaitedServerMessage: 300, MaxFragments: 5, RefuseLongServerMessage: func() bool { return true }}
 				if inspect {
 					o.FromServer = pass(&messages)
 				}

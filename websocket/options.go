@@ -10,6 +10,9 @@ import (
 const (
 	// DefaultMaxMessage is the longest message that is inspected, in bytes of payload.
 	DefaultMaxMessage = 1 << 20
+	// DefaultMaxAwaitedServerMessage is the default of Options.MaxAwaitedServerMessage: room
+	// for a large answer that happens to come while a small one is awaited.
+	DefaultMaxAwaitedServerMessage = 16 << 20
 	// DefaultMaxFragments is how many frames an inspected message may have. It bounds
 	// what empty fragments cost.
 	DefaultMaxFragments = 1024
@@ -67,10 +70,14 @@ type Options struct {
 	// MaxServerMessage is how long a message for FromServer may be, in bytes of payload.
 	// Default: DefaultMaxMessage.
 	MaxServerMessage int
-	// RefuseLongServerMessage, if set, is asked about a longer one, or one with more frames:
-	// true makes it a violation. Otherwise it is passed on as it comes, and FromServer is
-	// not called for it. It is called as FromServer is.
+	// RefuseLongServerMessage, if set, is asked about a longer one, or one with more frames.
+	// If it returns true, FromServer gets a message of up to MaxAwaitedServerMessage bytes,
+	// and one beyond that, or with too many frames, is a violation. Otherwise the message is
+	// passed on as it comes, and FromServer is not called for it. It is called as FromServer is.
 	RefuseLongServerMessage func() bool
+	// MaxAwaitedServerMessage is described there. Default: DefaultMaxAwaitedServerMessage, or
+	// MaxServerMessage if that is more.
+	MaxAwaitedServerMessage int
 	// MaxFragments is how many frames a message for FromClient or FromServer may have.
 	// Default: DefaultMaxFragments.
 	MaxFragments int
@@ -94,7 +101,7 @@ type Options struct {
 // withDefaults checks o and returns it with the defaults filled in.
 func (o Options) withDefaults() (Options, error) {
 	switch {
-	case o.MaxMessage < 0, o.MaxFragments < 0, o.MaxServerMessage < 0, o.MaxPending < 0, o.MessageBurst < 0:
+	case o.MaxMessage < 0, o.MaxFragments < 0, o.MaxServerMessage < 0, o.MaxAwaitedServerMessage < 0, o.MaxPending < 0, o.MessageBurst < 0:
 		return o, errors.New("a limit is negative")
 	case math.IsNaN(o.MessagesPerSecond) || o.MessagesPerSecond < 0:
 		return o, fmt.Errorf("%v messages per second", o.MessagesPerSecond)
@@ -108,6 +115,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxMessage = orDefault(o.MaxMessage, DefaultMaxMessage)
 	o.MaxFragments = orDefault(o.MaxFragments, DefaultMaxFragments)
 	o.MaxServerMessage = orDefault(o.MaxServerMessage, DefaultMaxMessage)
+	o.MaxAwaitedServerMessage = orDefault(o.MaxAwaitedServerMessage, max(DefaultMaxAwaitedServerMessage, o.MaxServerMessage))
 	o.MaxPending = orDefault(o.MaxPending, DefaultMaxPending)
 	o.CloseWait = orDefault(o.CloseWait, DefaultCloseWait)
 	o.AnswerWait = orDefault(o.AnswerWait, o.CloseWait)
