@@ -60,10 +60,10 @@ type cancelOnDisconnect struct {
 // for. That another account has a setting when it is asked for takes nothing from what is
 // known of the first.
 func (c *cancelOnDisconnect) told(o *openCall, scope cancelScope, enabled bool) {
-	if scope == scopeOther || o.access == "" && o.logins != c.logins {
+	if o.access == "" && o.logins != c.logins {
 		return
 	}
-	if o.access != c.by {
+	if o.access != c.by && scope != scopeOther {
 		if o.role == readsCancel && (c.connection != unknown || c.account != unknown) {
 			return
 		}
@@ -74,6 +74,7 @@ func (c *cancelOnDisconnect) told(o *openCall, scope cancelScope, enabled bool) 
 		c.connection = settingOf(enabled)
 	case scopeAccount:
 		c.account = settingOf(enabled)
+	case scopeOther:
 	}
 }
 

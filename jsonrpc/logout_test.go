@@ -210,9 +210,12 @@ func TestForwardedLogoutIsAnsweredInABatchOfOne(t *testing.T) {
 		answer   string
 		answered bool
 	}{
-		{false, answer, true}, {false, "[" + answer + "]", false},
-		{true, "[" + answer + "]", true}, {true, answer, true},
-		{true, `[` + answer + `,` + answer + `]`, false}, {true, `[{"id":41,"result":"ok"}]`, false},
+		{false, answer, true},
+		{false, "[" + answer + "]", false},
+		{true, "[" + answer + "]", true},
+		{true, answer, true},
+		{true, `[` + answer + `,` + answer + `]`, false},
+		{true, `[{"id":41,"result":"ok"}]`, false},
 	} {
 		c := connect(t, func(config *Config) { config.ForwardLogout = true })
 		c.authenticate("live", "connection")
