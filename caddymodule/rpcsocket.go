@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/jsonrpc"
+	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
 	"example.com/caddy-token-auth/websocket"
 )
@@ -36,7 +38,10 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 		}
 	} else {
 		var refused *refusal
-		if c, refused = h.authorizeFound(r, found, err); refused != nil {
+		if c, refused = h.authorizeFound(r, found, err); refused == nil && !c.isFor(revocation.UseAccess) {
+			refused = credentialRefusal(errUse)
+		}
+		if refused != nil {
 			return h.refuseOr(w, r, refused, next)
 		}
 		w = h.prepare(w, r, &c)
@@ -50,6 +55,7 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 	}
 	defer conn.stop()
 	conn.auth.handshake = c.identity
+	r = r.WithContext(context.WithValue(r.Context(), rpcConnectionKey{}, conn))
 	return h.follow(w, r, next, followed{identity: c.identity, judged: judged, withdrawn: c.withdrawn, ages: c.ages, resolve: c.resolve, tap: conn.tap, limits: s.Limits})
 }
 
@@ -96,7 +102,8 @@ type rpcConnection struct {
 	bind    sync.Once     // guards request
 	session *jsonrpc.Session
 	auth    *rpcAuthorizer
-	live    *liveRequest // from tap on
+	inFront *rpcConnection // the same one in a handler before this one, or nil
+	live    *liveRequest   // from tap on
 
 	// farewell is a logout that is passed on. It belongs to the client's direction.
 	farewell []byte
@@ -107,8 +114,13 @@ type rpcConnection struct {
 	stopped bool
 }
 
+// rpcConnectionKey is what the context of a handshake has its connection under, for a
+// handler that comes behind.
+type rpcConnectionKey struct{}
+
 func (h *Handler) newRPCConnection(r *http.Request, s *socket) (*rpcConnection, error) {
 	c := &rpcConnection{handler: h, socket: s, request: r}
+	c.inFront, _ = r.Context().Value(rpcConnectionKey{}).(*rpcConnection)
 	c.auth = newRPCAuthorizer(c)
 	var err error
 	c.session, err = jsonrpc.NewSession(jsonrpc.Config{
@@ -229,8 +241,21 @@ func (c *rpcConnection) lastMessage() []byte {
 		return c.farewell
 	case c.live.cutBy() == cutUnavailable:
 		return nil // the end of a configuration is not unexpected
+	case c.leftInFront():
+		return nil
 	}
 	return c.session.UnexpectedClose()
+}
+
+// leftInFront reports whether the client has logged out at a handler before this one, which
+// shows this one no logout, but a close frame.
+func (c *rpcConnection) leftInFront() bool {
+	for front := c.inFront; front != nil; front = front.inFront {
+		if front.session.LoggedOut() {
+			return true
+		}
+	}
+	return false
 }
 
 // fromServer decides about a message of the upstream.
