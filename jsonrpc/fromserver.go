@@ -47,6 +47,9 @@ func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
 	if !awaited || len(message) > maxRead && !mayMentionTokens(message) {
 		return Decision{Action: Forward}
 	}
+	if !asked && s.settlesPlain(message) {
+		return Decision{Action: Forward}
+	}
 	payload, err := Parse(message)
 	if err != nil {
 		if asked {

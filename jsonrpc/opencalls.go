@@ -97,11 +97,16 @@ func (s *Session) answered(m *Message) *openCall {
 	if o == nil || o == s.auth {
 		return o
 	}
+	s.settleOne(key, o)
+	return o
+}
+
+// settleOne takes note of an answer to an open call. s.mu is held.
+func (s *Session) settleOne(key idKey, o *openCall) {
 	if o.count--; o.count == 0 {
 		delete(s.open, key)
 		o.settle()
 	}
-	return o
 }
 
 // closeAuth ends the call that asked for tokens. s.mu is held.

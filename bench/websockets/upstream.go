@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,8 @@ import (
 // its own, whose memory and CPU time are not the load's.
 const upstreamCommand = "serve-upstream"
 
-// serveUpstream upgrades every request to a WebSocket that sends back what it gets, until
-// the process is ended. Its first line of output is its address.
+// serveUpstream upgrades every request to a WebSocket that sends back what it gets, made from
+// a call to its answer, until the process is ended. Its first line of output is its address.
 func serveUpstream() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // lives as long as the process
 	if err != nil {
@@ -54,6 +55,9 @@ func echo(stream *bufio.ReadWriter) error {
 			return err
 		}
 		ws.Cipher(frame, header.Mask, 0)
+		if at := bytes.Index(frame[:min(len(frame), minMessage)], []byte(`"method"`)); at >= 0 {
+			copy(frame[at:], `"result"`)
+		}
 		header.Masked, header.Mask = false, [4]byte{}
 		if err := ws.WriteHeader(stream, header); err != nil {
 			return err
