@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/process"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/revocation/localstore"
 	"example.com/caddy-token-auth/revocation/redisstore"
@@ -89,7 +90,7 @@ func (l *lab) redis(ctx context.Context, fsync string) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	addr, err := freeAddress(ctx)
+	addr, err := process.FreeAddress(ctx)
 	if err != nil {
 		return engine{}, err
 	}
@@ -165,14 +166,4 @@ func dial(ctx context.Context, addr string) error {
 	}
 	_, err = io.ReadFull(conn, make([]byte, len("+PONG")))
 	return err
-}
-
-// freeAddress returns an address on which nobody listens just now.
-func freeAddress(ctx context.Context) (string, error) {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"example.com/caddy-token-auth/bench/internal/process"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/revocation/natsstore"
 )
@@ -66,7 +67,7 @@ func (l *lab) nats(ctx context.Context, always bool) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	addr, err := freeAddress(ctx)
+	addr, err := process.FreeAddress(ctx)
 	if err != nil {
 		return engine{}, err
 	}

@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
+	"example.com/caddy-token-auth/bench/internal/process"
 	"example.com/caddy-token-auth/bench/internal/report"
 	"example.com/caddy-token-auth/bench/internal/workload"
 )
@@ -64,12 +63,9 @@ func (l *lab) binary(ctx context.Context) (string, error) {
 		return l.caddy, nil
 	}
 	say("building Caddy with the plugin")
-	l.caddy = filepath.Join(l.dir, "caddy")
-	out, err := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", l.caddy, "example.com/caddy-token-auth/cmd/caddy").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return l.caddy, nil
+	var err error
+	l.caddy, err = process.BuildCaddy(ctx, l.dir)
+	return l.caddy, err
 }
 
 // sidecar starts one and returns its URL once it is ready.
@@ -78,7 +74,7 @@ func (l *lab) sidecar(ctx context.Context, binary, name string, e engine, signer
 	if err != nil {
 		return "", err
 	}
-	addr, err := freeAddress(ctx)
+	addr, err := process.FreeAddress(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -103,7 +99,7 @@ func (l *lab) sidecar(ctx context.Context, binary, name string, e engine, signer
 	}
 	url := "http://" + addr
 	return url, waitUntil(ctx, name, func() error {
-		if got, err := status(ctx, http.MethodGet, url+"/ready", ""); err != nil || got != http.StatusOK {
+		if got, err := process.Status(ctx, http.MethodGet, url+"/ready", ""); err != nil || got != http.StatusOK {
 			return errors.Join(err, fmt.Errorf("status %d", got))
 		}
 		return nil
@@ -113,15 +109,15 @@ func (l *lab) sidecar(ctx context.Context, binary, name string, e engine, signer
 // passOnByHTTP logs a client out and returns how long after the answer the other sidecar
 // gave its first refusal.
 func passOnByHTTP(ctx context.Context, a, b, token string) (time.Duration, error) {
-	if got, err := status(ctx, http.MethodGet, b+"/v1/cards", token); err != nil || got != http.StatusOK {
+	if got, err := process.Status(ctx, http.MethodGet, b+"/v1/cards", token); err != nil || got != http.StatusOK {
 		return 0, fmt.Errorf("before the logout: status %d, %w", got, err)
 	}
-	if got, err := status(ctx, http.MethodPost, a+"/auth/logout", token); err != nil || got != http.StatusOK {
+	if got, err := process.Status(ctx, http.MethodPost, a+"/auth/logout", token); err != nil || got != http.StatusOK {
 		return 0, fmt.Errorf("logout: status %d, %w", got, err)
 	}
 	acknowledged := time.Now()
 	for time.Since(acknowledged) < startTimeout {
-		switch got, err := status(ctx, http.MethodGet, b+"/v1/cards", token); {
+		switch got, err := process.Status(ctx, http.MethodGet, b+"/v1/cards", token); {
 		case err != nil:
 			return 0, err
 		case got == http.StatusUnauthorized:
@@ -131,22 +127,4 @@ func passOnByHTTP(ctx context.Context, a, b, token string) (time.Duration, error
 		}
 	}
 	return 0, fmt.Errorf("still let through after %s", startTimeout)
-}
-
-// status sends a request, with a bearer token unless it is empty, and returns the status of
-// the answer.
-func status(ctx context.Context, method, url, token string) (int, error) {
-	request, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
-	if err != nil {
-		return 0, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	_, err = io.Copy(io.Discard, response.Body)
-	return response.StatusCode, errors.Join(err, response.Body.Close())
 }
