@@ -212,18 +212,15 @@ func (a *rpcAuthorizer) sessionOf(grant jsonrpc.Grant) string {
 	return a.name
 }
 
-// maxSessions is how many sessions may begin on one connection: as many as jsonrpc.Session
-// takes, which learns of them too late to save a refresh token.
-const maxSessions = 64
-
-// errTooManySessions says that more than maxSessions have begun on one connection.
+// errTooManySessions says that more than jsonrpc.MaxSessions have begun on one connection.
 var errTooManySessions = errors.New("too many sessions on one connection")
 
-// joins notes the session of tokens that are about to be handed out.
+// joins notes the session of tokens that are about to be handed out. jsonrpc.Session has the
+// same limit, but learns of a session too late to save a refresh token.
 func (a *rpcAuthorizer) joins(owner revocation.Issuance) *refusal {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, known := a.sessions[owner.Session]; !known && len(a.sessions) >= maxSessions {
+	if _, known := a.sessions[owner.Session]; !known && len(a.sessions) >= jsonrpc.MaxSessions {
 		return &refusal{reason: dialect.RateLimited, err: errTooManySessions}
 	}
 	a.sessions[owner.Session] = owner.Realm

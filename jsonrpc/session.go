@@ -18,9 +18,9 @@ const (
 	// DefaultAnswerTimeout is the default of Config.AnswerTimeout.
 	DefaultAnswerTimeout = 10 * time.Second
 
-	// maxSessions is how many sessions may be begun on one connection. Deribit has 16
+	// MaxSessions is how many sessions may be begun on one connection. Deribit has 16
 	// for one API key.
-	maxSessions = 64
+	MaxSessions = 64
 )
 
 // Config is how a Session behaves.
@@ -131,7 +131,7 @@ func (s *Session) joined(name string) bool {
 	if slices.Contains(s.sessions, name) {
 		return true
 	}
-	if len(s.sessions) == maxSessions {
+	if len(s.sessions) == MaxSessions {
 		return false
 	}
 	s.sessions = append(s.sessions, name)

@@ -209,7 +209,7 @@ func TestTokenThatCannotBeRecordedIsWithheld(t *testing.T) {
 
 func TestSessionsOfAConnectionAreBounded(t *testing.T) {
 	c := connect(t, nil)
-	for i := range maxSessions {
+	for i := range MaxSessions {
 		c.authenticate(fmt.Sprintf("token%d", i), fmt.Sprintf("session:%d", i))
 	}
 	c.authenticate("again", "session:3")
