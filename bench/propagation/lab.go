@@ -90,11 +90,7 @@ func (l *lab) redis(ctx context.Context, fsync string) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	addr, err := process.FreeAddress(ctx)
-	if err != nil {
-		return engine{}, err
-	}
-	_, port, err := net.SplitHostPort(addr)
+	addr, port, err := process.FreePort(ctx)
 	if err != nil {
 		return engine{}, err
 	}

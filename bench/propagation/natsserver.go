@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -67,11 +66,7 @@ func (l *lab) nats(ctx context.Context, always bool) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	addr, err := process.FreeAddress(ctx)
-	if err != nil {
-		return engine{}, err
-	}
-	_, port, err := net.SplitHostPort(addr)
+	addr, port, err := process.FreePort(ctx)
 	if err != nil {
 		return engine{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -74,11 +73,7 @@ func (l *lab) sidecar(ctx context.Context, binary, name string, e engine, signer
 	if err != nil {
 		return "", err
 	}
-	addr, err := process.FreeAddress(ctx)
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(addr)
+	addr, port, err := process.FreePort(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -142,11 +141,7 @@ func (l *lab) redis(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	address, err := process.FreeAddress(ctx)
-	if err != nil {
-		return "", err
-	}
-	_, port, err := net.SplitHostPort(address)
+	address, port, err := process.FreePort(ctx)
 	if err != nil {
 		return "", err
 	}

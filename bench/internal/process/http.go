@@ -18,6 +18,15 @@ func FreeAddress(ctx context.Context) (string, error) {
 	return listener.Addr().String(), listener.Close()
 }
 
+// FreePort is FreeAddress for who also wants its port by itself.
+func FreePort(ctx context.Context) (address, port string, err error) {
+	if address, err = FreeAddress(ctx); err != nil {
+		return "", "", err
+	}
+	_, port, err = net.SplitHostPort(address)
+	return address, port, err
+}
+
 // Status sends a request, with a bearer token unless it is empty, and returns the
 // status of the response.
 func Status(ctx context.Context, method, url, token string) (int, error) {
