@@ -1,6 +1,10 @@
 package jsonrpc
 
-import "strings"
+import (
+	"strings"
+
+	"example.com/caddy-token-auth/request"
+)
 
 // role is what a method means to a session beyond being public or not.
 type role uint8
@@ -40,7 +44,7 @@ var methodNames = func() lookAlikes {
 	for name := range roles {
 		names = append(names, name)
 	}
-	return newLookAlikes(names...)
+	return request.NewNames(names...)
 }()
 
 // asksForTokens reports whether the answer may hold tokens.

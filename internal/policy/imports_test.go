@@ -73,7 +73,7 @@ var importRules = []struct {
 }{
 	{
 		reason: "the libraries know nothing of Caddy, its logger or its metrics",
-		from:   []string{"revocation", "token", "dialect", "jsonrpc", "websocket"},
+		from:   []string{"revocation", "token", "dialect", "jsonrpc", "websocket", "request"},
 		never:  []string{"github.com/caddyserver", "go.uber.org/zap", "github.com/prometheus"},
 		deep:   true,
 	},
@@ -99,6 +99,12 @@ var importRules = []struct {
 		reason: "dialect does not know token",
 		from:   []string{"dialect"},
 		never:  []string{"token"},
+		deep:   true, tests: true,
+	},
+	{
+		reason: "request knows what is sent, and nothing of what is made of it",
+		from:   []string{"request"},
+		never:  []string{"revocation", "token", "dialect", "jsonrpc", "websocket", "caddymodule"},
 		deep:   true, tests: true,
 	},
 	{
