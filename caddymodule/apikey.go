@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/net/http/httpguts"
 
+	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token/apikey"
 )
@@ -56,8 +57,8 @@ func (h *Handler) newAPIKeys(config *APIKey) (*apiKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{source.header, source.session} {
-		if slices.ContainsFunc(h.sources.headers, func(other string) bool { return sameHeader(name, other) }) || h.forward.has(name) {
+	for _, name := range []request.Name{source.header, source.session} {
+		if request.Resemble(h.sources.headers, name.String()) || h.forward.has(name.String()) {
 			return nil, fmt.Errorf("header %s has another use already", name)
 		}
 	}
@@ -65,7 +66,7 @@ func (h *Handler) newAPIKeys(config *APIKey) (*apiKeys, error) {
 	if !ok {
 		return nil, errors.New("with several issuers it cannot be told whose an API key is: add a line realm <name>")
 	}
-	if hasFoldedName(h.sources.cookies, source.cookie) {
+	if request.Resemble(h.sources.cookies, source.cookie.String()) {
 		return nil, fmt.Errorf("cookie %s has another use already", source.cookie)
 	}
 	if err := h.app.needsDigests(); err != nil {
@@ -104,13 +105,14 @@ func newAPIKeySource(config *APIKey) (apiKeySource, error) {
 			return apiKeySource{}, fmt.Errorf("header %q cannot carry an API key or a session", name)
 		}
 	}
-	if sameHeader(names[0], names[1]) {
+	header, session := request.NewName(names[0]), request.NewName(names[1])
+	if header.Resembles(names[1]) {
 		return apiKeySource{}, fmt.Errorf("header %s cannot carry both the key and the session", names[0])
 	}
 	if !httpguts.ValidHeaderFieldName(cookie) {
 		return apiKeySource{}, fmt.Errorf("%q is not the name of a cookie", cookie)
 	}
-	return apiKeySource{header: names[0], session: names[1], cookie: cookie}, nil
+	return apiKeySource{header: header, session: session, cookie: request.NewName(cookie)}, nil
 }
 
 // close stops following the files.
@@ -201,7 +203,7 @@ func (c apiKeyClaims) Claim(name string) (string, bool) {
 // nameSession tells the upstream which session a request belongs to, and the client, if
 // it is a new one, once the API has not refused the key.
 func (a *apiKeys) nameSession(w http.ResponseWriter, r *http.Request, c *caller) http.ResponseWriter {
-	r.Header[a.source.session] = []string{c.session.Text}
+	r.Header[a.source.session.String()] = []string{c.session.Text}
 	s := &sessionWriter{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		source:                &a.source, secure: r.TLS != nil,
@@ -227,9 +229,9 @@ func (w *sessionWriter) WriteHeader(status int) {
 	refused := status == http.StatusUnauthorized || status == http.StatusForbidden
 	if status >= http.StatusOK && !w.done {
 		w.done = true
-		delete(w.Header(), w.source.session)
+		delete(w.Header(), w.source.session.String())
 		if w.text != "" && !refused {
-			w.Header()[w.source.session] = []string{w.text}
+			w.Header()[w.source.session.String()] = []string{w.text}
 			http.SetCookie(w, w.source.newCookie(w.text, w.secure, 0))
 		}
 	}
@@ -255,7 +257,7 @@ func (w *sessionWriter) ReadFrom(from io.Reader) (int64, error) {
 // newCookie is the cookie of a session; with maxAge -1 it deletes it.
 func (s *apiKeySource) newCookie(text string, secure bool, maxAge int) *http.Cookie {
 	return &http.Cookie{ //nolint:gosec // Secure wherever the request came by TLS
-		Name: s.cookie, Value: text, Path: "/", HttpOnly: true, Secure: secure,
+		Name: s.cookie.String(), Value: text, Path: "/", HttpOnly: true, Secure: secure,
 		SameSite: http.SameSiteLaxMode, MaxAge: maxAge,
 	}
 }
@@ -263,7 +265,7 @@ func (s *apiKeySource) newCookie(text string, secure bool, maxAge int) *http.Coo
 // forgetCookie has a client forget the cookie of a session that is no good any more, which
 // it would go on presenting.
 func (a *apiKeys) forgetCookie(w http.ResponseWriter, r *http.Request) {
-	if a == nil || !slices.ContainsFunc(r.Header["Cookie"], func(field string) bool { return strings.Contains(field, a.source.cookie) }) {
+	if a == nil || !slices.ContainsFunc(r.Header["Cookie"], func(field string) bool { return strings.Contains(field, a.source.cookie.String()) }) {
 		return
 	}
 	http.SetCookie(w, a.source.newCookie("", r.TLS != nil, -1))

@@ -60,6 +60,7 @@ func TestNoSpellingOfARevokedTokenGetsThrough(t *testing.T) {
 				s.triesBefore(t, variants, carriages(raw))
 				s.do("POST", "/auth/logout", "", bearer(raw)).want(t, name+": logout", 200, bodyLoggedOut)
 
+				s.refusesAll(t, upstream, false, lookAlikes(other))
 				before := len(upstream.requests())
 				for _, v := range append(variants, attack{name: "as it was", token: raw}) {
 					s.refusesEverywhere(t, name+": "+v.name, v.token)

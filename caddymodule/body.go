@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"example.com/caddy-token-auth/request"
 )
 
 // maxRequestBody bounds the bodies that must be read before they are forwarded:
@@ -47,6 +49,25 @@ func bodyKind(r *http.Request) (string, error) {
 		return inForm, nil
 	}
 	return "", errNotJSON
+}
+
+// readAnyBody reads a body that nobody else need read in the same way: JSON by whatever name,
+// with a byte order mark or without (RFC 8259 §8.1), or a form.
+func readAnyBody(r *http.Request) (kind string, body []byte, err error) {
+	if body, err = readBody(r); err != nil || len(body) == 0 {
+		return "", nil, err
+	}
+	if kind, err = bodyKind(r); err != nil && !isPlainText(r) {
+		return "", nil, err
+	}
+	if kind != inForm {
+		return inJSON, withoutByteOrderMark(body), nil
+	}
+	return inForm, body, nil
+}
+
+func withoutByteOrderMark(document []byte) []byte {
+	return bytes.TrimPrefix(document, []byte("\ufeff"))
 }
 
 // readBody reads the whole body of r, at most maxRequestBody bytes, and puts it back.
@@ -100,6 +121,12 @@ func parseJSONPath(s string) (jsonPath, error) {
 	return path, nil
 }
 
+// last is the name of the member that the path leads to.
+func (path jsonPath) last() request.Name { return request.NewName(path[len(path)-1]) }
+
+// joined is the name by which parsers of forms know the same member: data[refresh_token].
+func (path jsonPath) joined() request.Name { return request.NewName(strings.Join(path, ".")) }
+
 // maxJSONDepth bounds the nesting of a document that is searched.
 const maxJSONDepth = 64
 
@@ -107,14 +134,32 @@ var errAmbiguous = errors.New("a member's name occurs twice or in another spelli
 
 // find returns the string at path in a JSON document, or the text of an integer;
 // "" if there is none, or something else. The whole document must be valid (RFC 8259), with no
-// duplicate names. Along the path there must also be no name that differs in case
-// alone, since some parsers do not tell them apart.
+// duplicate names. Along the path there must also be no name that only resembles the one of
+// the path, since some parsers do not tell them apart, unless it has the same value.
 func (path jsonPath) find(document []byte) (string, error) {
 	value, err := path.findValue(document)
 	if err != nil || value.Kind() == 't' || value.Kind() == 'f' {
 		return "", err
 	}
 	return scalarText(value)
+}
+
+// findText is find for a token in a request: what stands in its place must be a string, and the
+// document an object. Some upstream may take the one in ["…"].
+func (path jsonPath) findText(document []byte) (string, error) {
+	value, err := path.findValue(document)
+	if err != nil {
+		return "", err
+	}
+	whole := jsontext.Value(bytes.TrimSpace(document)).Kind()
+	switch kind := value.Kind(); {
+	case kind == '"':
+		return scalarText(value)
+	case kind == 'n', kind == 0 && (whole == '{' || whole == 'n'):
+		return "", nil
+	default:
+		return "", errAmbiguous
+	}
 }
 
 // findScalar is find, but for true and false, which it returns too.
@@ -157,24 +202,33 @@ func (path jsonPath) findIn(d *jsontext.Decoder) (jsontext.Value, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
+	wanted := request.NewName(path[0])
 	var found jsontext.Value
+	var alike []jsontext.Value
 	for d.PeekKind() != '}' {
 		name, err := d.ReadToken()
 		if err != nil {
 			return nil, err
 		}
 		switch member := name.String(); {
-		case member == path[0]:
+		case wanted.Is(member):
 			if found, err = path[1:].findIn(d); err != nil {
 				return nil, err
 			}
-		case strings.EqualFold(member, path[0]):
-			return nil, errAmbiguous
+		case wanted.Resembles(member):
+			other, err := path[1:].findIn(d)
+			if err != nil {
+				return nil, err
+			}
+			alike = append(alike, other)
 		default:
 			if err := d.SkipValue(); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if slices.ContainsFunc(alike, func(other jsontext.Value) bool { return other.Kind() != 'n' && !bytes.Equal(other, found) }) {
+		return nil, errAmbiguous
 	}
 	_, err := d.ReadToken()
 	return found, err

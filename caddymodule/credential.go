@@ -78,12 +78,16 @@ func (h *Handler) authorize(r *http.Request) (c caller, refused *refusal) {
 	return h.authorizeFound(r, found, err)
 }
 
-// authorizeFound is authorize for what sources.find has returned.
+// authorizeFound is authorize for what sources.find has returned. A token that was seen being
+// issued for refreshing authorizes nothing.
 func (h *Handler) authorizeFound(r *http.Request, found credential, err error) (caller, *refusal) {
 	if err != nil {
 		return caller{}, credentialRefusal(err)
 	}
 	c, refused := h.judge(r, found)
+	if refused == nil && !c.isFor(revocation.UseAccess) {
+		c, refused = caller{}, credentialRefusal(errUse)
+	}
 	if refused == nil {
 		h.sources.moveQuery(r, found.text)
 	}

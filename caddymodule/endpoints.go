@@ -218,7 +218,7 @@ func (h *Handler) checkDistinct() error {
 	endpoints := []endpoint{h.login, h.refreshAt, h.logout, h.readyAt}
 	for i, a := range endpoints {
 		for j, b := range endpoints[:i] {
-			if a.exact != "" && strings.EqualFold(a.loose, b.loose) && (i >= 2 || a.exact != b.exact) {
+			if a.exact != "" && a.skeleton == b.skeleton && (i >= 2 || a.exact != b.exact) {
 				return fieldError(names[i], fmt.Errorf("path %q is also that of %s", a.exact, names[j]))
 			}
 		}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/revocation"
 )
 
@@ -27,7 +28,7 @@ type forwarder struct {
 }
 
 type forwardHeader struct {
-	name   string // canonical
+	name   request.Name // canonical
 	claims []string
 }
 
@@ -43,12 +44,10 @@ func newForwarder(config []ForwardIdentity) (forwarder, error) {
 		case len(c.Claims) == 0:
 			return forwarder{}, fmt.Errorf("%s: no claim named", name)
 		}
-		for _, h := range f.headers {
-			if sameHeader(h.name, name) {
-				return forwarder{}, fmt.Errorf("%s is named twice", name)
-			}
+		if f.has(name) {
+			return forwarder{}, fmt.Errorf("%s is named twice", name)
 		}
-		f.headers = append(f.headers, forwardHeader{name: name, claims: c.Claims})
+		f.headers = append(f.headers, forwardHeader{name: request.NewName(name), claims: c.Claims})
 	}
 	return f, nil
 }
@@ -60,19 +59,42 @@ var reservedHeaders = map[string]bool{
 }
 
 // clean deletes what the client sent under the names of identity headers. Many
-// upstreams read X-Client-ID and X_Client_ID as the same variable, so both go. And
-// a name listed in Connection would have the proxy drop our header as well.
-func (f forwarder) clean(r *http.Request) {
+// upstreams read X-Client-ID and X_Client_ID as the same variable, so both go.
+func (f forwarder) clean(h http.Header) {
 	if len(f.headers) == 0 {
 		return
 	}
-	for name := range r.Header {
+	for name := range h {
 		if f.has(name) {
-			delete(r.Header, name)
+			delete(h, name)
 		}
 	}
-	if len(r.Header["Connection"]) > 0 {
-		removeConnectionTokens(r.Header, f.has)
+}
+
+// removeHeaders deletes all fields that could be taken for one of these names.
+func removeHeaders(h http.Header, names []request.Name) {
+	if len(names) == 0 {
+		return
+	}
+	for name := range h {
+		if request.Resemble(names, name) {
+			delete(h, name)
+		}
+	}
+}
+
+// rerouting are the fields by which some upstreams let a request say that it means another
+// path or method than the one that it was judged by.
+var rerouting = request.NewNames(
+	"X-Original-Url", "X-Rewrite-Url", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
+)
+
+// removeRerouting deletes them. Each begins with an X, for every upstream.
+func removeRerouting(h http.Header) {
+	for name := range h {
+		if name[0]|0x20 == 'x' && request.Resemble(rerouting, name) {
+			delete(h, name)
+		}
 	}
 }
 
@@ -88,7 +110,7 @@ func dropTrailer(r *http.Request) {
 
 func (f forwarder) has(name string) bool {
 	for i := range f.headers {
-		if sameHeader(f.headers[i].name, name) {
+		if f.headers[i].name.Resembles(name) {
 			return true
 		}
 	}
@@ -102,35 +124,10 @@ func (f forwarder) set(r *http.Request, c *caller) {
 		for _, claim := range f.headers[i].claims {
 			value, ok := c.claim(claim)
 			if ok && httpguts.ValidHeaderFieldValue(value) {
-				r.Header[f.headers[i].name] = []string{value}
+				r.Header[f.headers[i].name.String()] = []string{value}
 				break
 			}
 		}
-	}
-}
-
-// sameHeader compares header names as the most forgiving upstream might: without
-// regard to case, and with every other character as a hyphen.
-func sameHeader(a, b string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range len(a) {
-		if foldHeaderByte(a[i]) != foldHeaderByte(b[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func foldHeaderByte(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c + 'a' - 'A'
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		return c
-	default:
-		return '-'
 	}
 }
 

@@ -169,14 +169,17 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	dropTrailer(r)
-	h.forward.clean(r)
-	h.sources.apiKey.keepHeaders(r.Header)
+	if !isTarget(r.Method, requestURL(r)) || !isTarget(r.Method, r.URL) {
+		// Not even in a dry run: nothing can be said of what the API would make of it.
+		return h.refuse(w, r, &refusal{reason: dialect.InvalidRequest, err: errTarget})
+	}
+	h.clean(r)
 	if !checkUpgrade(r) {
 		return h.refuseOr(w, r, &refusal{reason: dialect.UpgradeRefused}, next)
 	}
 	if h.passPreflight && isPreflight(r) {
 		h.sources.remove(r)
+		removeBody(r)
 		return h.pass(w, r, next)
 	}
 	p := parsePath(requestURL(r))
@@ -250,23 +253,21 @@ func (h *Handler) limitsOf(r *http.Request, isSocket bool) *WebSocketLimits {
 	return nil
 }
 
-// pass forwards a request that needs no credential, without the header fields by which
-// some upstreams let it say that it means another path or method.
+// errTarget says that the request is for no path.
+var errTarget = errors.New("the target of the request is no path")
+
+// clean takes off a request what would make it another one after it was judged.
+func (h *Handler) clean(r *http.Request) {
+	dropTrailer(r)
+	endHop(r.Header)
+	removeRerouting(r.Header)
+	h.forward.clean(r.Header)
+}
+
+// pass forwards a request that needs no credential.
 func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	h.removeRerouting(r)
-	return next.ServeHTTP(w, r)
-}
-
-// removeRerouting prepares a request that needs no credential.
-func (h *Handler) removeRerouting(r *http.Request) {
 	h.sources.apiKey.removeSession(r.Header)
-	for _, name := range reroutingHeaders {
-		delete(r.Header, name)
-	}
-}
-
-var reroutingHeaders = []string{
-	"X-Original-Url", "X-Rewrite-Url", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
+	return next.ServeHTTP(w, r)
 }
 
 // admit prepares a request that was let through for what comes after.
@@ -280,10 +281,18 @@ func (h *Handler) admit(r *http.Request, c *caller) {
 
 // isPreflight reports whether r is a CORS preflight request (Fetch standard,
 // §3.2.2), which browsers send without credentials, without a body and without asking
-// for another protocol.
+// for another protocol. Over HTTP/3 the length of a body is not known beforehand.
 func isPreflight(r *http.Request) bool {
-	return r.ContentLength == 0 && len(r.Header["Upgrade"]) == 0 && r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
+	hasNoBody := r.ContentLength == 0 || r.ContentLength < 0 && r.ProtoMajor == 3
+	return hasNoBody && len(r.Header["Upgrade"]) == 0 && r.Method == http.MethodOptions && r.Header.Get("Origin") != "" &&
 		r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// removeBody takes off whatever body a request may have.
+func removeBody(r *http.Request) {
+	r.Body, r.ContentLength, r.TransferEncoding = http.NoBody, 0, nil
+	delete(r.Header, "Content-Length")
+	delete(r.Header, "Transfer-Encoding")
 }
 
 // Cleanup implements caddy.CleanerUpper.

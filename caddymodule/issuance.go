@@ -52,9 +52,11 @@ func (h *Handler) serveLogin(w http.ResponseWriter, r *http.Request, next caddyh
 	if !answer.succeeded() {
 		return answer.release(w)
 	}
-	// An answer that cannot be read issues nothing that we could record.
-	seen, _ := h.learn(r, answer, since, nil)
+	seen, err := h.learn(r, answer, since, nil)
 	refused := seen.refused
+	if refused == nil {
+		refused = h.unreadable(err)
+	}
 	if refused == nil && seen.owner.Client != "" && !h.addressAllowed(r, seen.owner.Client) {
 		refused = &refusal{reason: dialect.AddressForbidden}
 	}
@@ -101,6 +103,15 @@ func (h *Handler) learn(r *http.Request, answer *capture, since revocation.Mark,
 	}
 	h.log.Warn("answer that issues tokens cannot be read", zap.Error(err))
 	return learned{}, err
+}
+
+// unreadable is the refusal to hand out an answer that cannot be read, where a token that
+// nobody has seen would be out of a logout's reach. A JWT says itself whose it is.
+func (h *Handler) unreadable(err error) *refusal {
+	if err == nil || !h.learns {
+		return nil
+	}
+	return &refusal{reason: dialect.Unavailable, err: err}
 }
 
 // newToken is one token that an answer hands out.

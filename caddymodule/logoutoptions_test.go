@@ -29,7 +29,6 @@ func TestLogoutByRefreshTokenInTheBody(t *testing.T) {
 	s.do("POST", "/logout", `{"refresh_token":"made-up"}`).want(t, "made up", 401, bodyInvalid)
 	s.do("POST", "/logout", `{"refresh_token":"`+other.Refresh+`"}`, bearer("made-up")).want(t, "beside a bad token", 401, bodyInvalid)
 	s.do("POST", "/logout", `{}`).want(t, "neither", 401, bodyMissing)
-	s.do("POST", "/logout", `{"x":`).want(t, "no JSON", 401, bodyMissing)
 	s.do("POST", "/logout", `{"refresh_token":"made-up"}`, bearer(fourth.Access)).want(t, "beside a bad refresh token", 200, bodyLoggedOut)
 	s.wantRefused("after it", fourth.Refresh)
 	s.do("POST", "/logout", "", "Cookie: rt="+other.Refresh).want(t, "by cookie", 200, bodyLoggedOut)
@@ -58,8 +57,10 @@ func TestRequestMayAskForItsScope(t *testing.T) {
 		own, another, other := s.loginOpaque("alice"), s.loginOpaque("alice"), s.loginOpaque("bob")
 		s.do("POST", c.path, c.body, append(c.header, bearer(own.Access))...).want(t, what, 200, bodyLoggedOut)
 		s.wantRefused(what+": itself", own.Access)
-		for i, raw := range []string{own.Refresh, another.Access, other.Access} {
-			if ended := s.do("GET", "/v1/x", "", bearer(raw)).status != 200; ended != c.ends[i] {
+		for i, a := range []answer{
+			s.refreshOpaque(own.Refresh), s.do("GET", "/v1/x", "", bearer(another.Access)), s.do("GET", "/v1/x", "", bearer(other.Access)),
+		} {
+			if ended := a.status != 200; ended != c.ends[i] {
 				t.Errorf("%s: token %d ended %t", what, i, ended)
 			}
 		}

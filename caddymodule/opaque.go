@@ -107,7 +107,7 @@ func (h *Handler) newOpaqueTokens(config *Opaque) (*opaqueTokens, error) {
 	if h.hasLogout {
 		o.scope = h.logoutScope
 	}
-	o.cutOff = o.scope > revocation.ScopeToken || len(h.scopeRules) > 0 || h.reset.loose != ""
+	o.cutOff = o.scope > revocation.ScopeToken || len(h.scopeRules) > 0 || h.reset.configured()
 	if err := h.app.needsDigests(); err != nil {
 		return nil, err
 	}

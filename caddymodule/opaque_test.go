@@ -2,6 +2,9 @@ package caddymodule_test
 
 import (
 	"fmt"
+	"maps"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +12,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-func startOpaque(t *testing.T, api *opaqueAPI, mode, scope, options string) *site {
+func startOpaque(t *testing.T, api http.Handler, mode, scope, options string) *site {
 	t.Helper()
 	return start(t, api, "opaque "+mode+"\n"+fmt.Sprintf(opaqueEndpoints, scope)+options)
 }
@@ -88,28 +91,21 @@ func TestCompressedAnswersAreReadAndNotChanged(t *testing.T) {
 			if a.header.Get("Content-Encoding") != encoding || a.status != 200 {
 				t.Fatalf("%d, encoded as %q", a.status, a.header.Get("Content-Encoding"))
 			}
-			var issued []string
 			api.mu.Lock()
-			for raw := range api.tokens {
-				issued = append(issued, raw)
-			}
+			issued := slices.Collect(maps.Keys(api.tokens))
 			api.mu.Unlock()
 			if len(issued) != 2 {
 				t.Fatalf("%d tokens", len(issued))
 			}
 			for _, raw := range issued {
-				s.wantLive("from a compressed answer", raw)
+				if strings.HasPrefix(raw, "at-") {
+					s.wantLive("from a compressed answer", raw)
+				} else if a := s.refreshOpaque(raw); a.status != 200 {
+					t.Errorf("the refresh token from a compressed answer: %d %s", a.status, a.body)
+				}
 			}
 		})
 	}
-	t.Run("br", func(t *testing.T) {
-		api := newOpaqueAPI(t)
-		api.encoding = "br"
-		s := startOpaque(t, api, "known", "session", "")
-		if a := s.do("POST", "/login", `{"User":"alice"}`, "Accept-Encoding: br"); a.status != 200 || a.body != "\x00\x01\x02" {
-			t.Errorf("an answer that cannot be read: %d %q", a.status, a.body)
-		}
-	})
 }
 
 func TestPassLeavesGenuinenessToTheAPI(t *testing.T) {

@@ -1,17 +1,17 @@
 package caddymodule
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"example.com/caddy-token-auth/request"
 )
 
 // requestURL is the URL that a request has come with, before any rewrite: paths in
@@ -28,9 +28,12 @@ type requestPath struct {
 	// exact is the path as it was sent, if it can only be read in one way;
 	// otherwise it is empty.
 	exact string
-	// loose is the path as the most forgiving upstream might read it, but for the
-	// case of its letters.
+	// loose is the path as the most forgiving upstream might read it, but for what makes
+	// names alike.
 	loose string
+	// behind is the path behind an authority, of a path that begins like one with two
+	// slashes: //host/path. Otherwise it is empty.
+	behind string
 }
 
 // parsePath reads the path of u. Most paths are plain and cost one scan.
@@ -38,11 +41,22 @@ func parsePath(u *url.URL) requestPath {
 	if u.RawPath == "" && isPlainPath(u.Path) {
 		return requestPath{exact: u.Path, loose: u.Path}
 	}
-	p := requestPath{loose: loosePath(u.Path)}
+	p := requestPath{loose: loosePath(u.Path), behind: pathBehindAuthority(u.Path)}
 	if isUnambiguous(u) {
 		p.exact = u.Path
 	}
 	return p
+}
+
+// resembles reports whether some upstream may route p like the path of this skeleton.
+func (p *requestPath) resembles(s request.PathSkeleton) bool {
+	return s.Resembles(p.loose) || p.behind != "" && s.Resembles(p.behind)
+}
+
+// isTarget reports whether u is what a request may be for: a path, or OPTIONS *. What is
+// opaque (RFC 3986 §3) has no path here, and is sent on as it came.
+func isTarget(method string, u *url.URL) bool {
+	return u.Opaque == "" && (strings.HasPrefix(u.Path, "/") || u.Path == "*" && method == http.MethodOptions)
 }
 
 // isPlainPath reports whether p reads the same to every upstream, but for the case
@@ -92,35 +106,11 @@ func isStrange(r rune) bool {
 	return unicode.IsControl(r) || unicode.IsSpace(r) && r != ' ' || strings.ContainsRune("?#\uff0e\uff0f\uff3c", r)
 }
 
-// maxDecodings bounds how often a path is decoded.
-const maxDecodings = 8
-
-var escape = regexp.MustCompile(`%[0-9A-Fa-f]{2}`)
-
-// unescapeAll decodes each escape of p that is one, again and again.
-func unescapeAll(p string) string {
-	for range maxDecodings {
-		decoded := escape.ReplaceAllStringFunc(p, func(e string) string {
-			b, err := hex.DecodeString(e[1:])
-			if err != nil {
-				return e
-			}
-			return string(b)
-		})
-		if decoded == p {
-			break
-		}
-		p = decoded
-	}
-	return p
-}
-
-// loosePath returns p as the most forgiving upstream might route it: backslashes as
-// slashes, path parameters and empty segments dropped, dot segments resolved, no
-// slash at the end.
+// loosePath returns p as the most forgiving upstream might route it: decoded again and again,
+// compatibility forms as what they stand for, backslashes as slashes, path parameters and
+// empty segments dropped, dot segments resolved, no slash at the end.
 func loosePath(p string) string {
-	p = strings.ReplaceAll(unescapeAll(p), `\`, "/")
-	segments := strings.Split(p, "/")
+	segments := strings.Split(request.Plain(p), "/")
 	for i, segment := range segments {
 		if j := strings.IndexAny(segment, ";?#\x00"); j >= 0 {
 			segment = segment[:j]
@@ -130,16 +120,28 @@ func loosePath(p string) string {
 	return path.Clean("/" + strings.Join(segments, "/"))
 }
 
+// pathBehindAuthority returns the path that an upstream sees which takes what follows two
+// slashes for a host (RFC 3986 §3.2), or "".
+func pathBehindAuthority(p string) string {
+	rest, ok := strings.CutPrefix(request.Plain(p), "//")
+	if !ok {
+		return ""
+	}
+	_, rest, _ = strings.Cut(strings.TrimLeft(rest, "/"), "/")
+	return loosePath("/" + rest)
+}
+
 // endpoint is the path of one of the API's calls that the sidecar takes part in.
 type endpoint struct {
-	exact, loose string
+	exact    string
+	skeleton request.PathSkeleton
 }
 
 func newEndpoint(p string) (endpoint, error) {
 	if err := validatePath(p); err != nil {
 		return endpoint{}, err
 	}
-	return endpoint{exact: p, loose: loosePath(p)}, nil
+	return endpoint{exact: p, skeleton: request.NewPathSkeleton(loosePath(p))}, nil
 }
 
 // is reports whether p is certainly this endpoint. It is asked before something is
@@ -148,15 +150,7 @@ func (e endpoint) is(p requestPath) bool { return e.exact != "" && p.exact == e.
 
 // mayBe reports whether an upstream could take p for this endpoint. It is asked
 // before something more is checked.
-func (e endpoint) mayBe(p requestPath) bool {
-	n := len(e.loose)
-	if e.exact == "" || len(p.loose) < n || !strings.EqualFold(p.loose[:n], e.loose) {
-		return false
-	}
-	// Some upstreams take an extension off: /auth/refresh.json.
-	rest := p.loose[n:]
-	return rest == "" || rest[0] == '.' && !strings.Contains(rest, "/")
-}
+func (e endpoint) mayBe(p requestPath) bool { return e.exact != "" && p.resembles(e.skeleton) }
 
 // validatePath checks a path of the configuration.
 func validatePath(p string) error {

@@ -139,7 +139,7 @@ func (h *Handler) checkUnused(settings Handler) error {
 	case settings.Opaque != nil && settings.Opaque.Mode == opaqueKnown && len(h.issue.access) == 0 && len(h.issue.refresh) == 0 && !h.sockets.speakRPC():
 		return fieldError("opaque", errors.New("known: no login says where its answer has the tokens, so none would ever be taken"))
 	}
-	if _, ok := h.onlyRealm(); !ok && h.reset.loose != "" {
+	if _, ok := h.onlyRealm(); !ok && h.reset.configured() {
 		return fieldError("reset", errors.New("with several issuers it cannot be told whose client it names: add a line realm <name>"))
 	}
 	return nil

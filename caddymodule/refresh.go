@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
 )
@@ -39,7 +40,11 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 
 // subjectTokens are the parameters in which a request for a token may have another one, in
 // whose place it asks for its own (RFC 8693 §2.1, RFC 7521 §4.1).
-var subjectTokens = []tokenPlaces{{forms: []string{"subject_token"}}, {forms: []string{"actor_token"}}, {forms: []string{"assertion"}}}
+var subjectTokens = []tokenPlaces{
+	{forms: request.NewNames("subject_token")},
+	{forms: request.NewNames("actor_token")},
+	{forms: request.NewNames("assertion")},
+}
 
 // checkSubjects judges the tokens in whose place a request asks for one. Those that are
 // not ours are the API's to judge.
@@ -123,6 +128,9 @@ func (h *Handler) exchanged(
 	seen, err := h.learn(r, answer, since, used.identity)
 	if seen.refused != nil {
 		return seen.refused
+	}
+	if refused := h.unreadable(err); refused != nil {
+		return refused
 	}
 	// A logout that came while the upstream was working wins: what it has
 	// issued since is not handed out.

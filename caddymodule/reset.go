@@ -13,12 +13,13 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"example.com/caddy-token-auth/dialect"
+	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/revocation"
 )
 
 // prefix is a path that goes on with one more segment.
 type prefix struct {
-	loose string // with a slash at the end; "": none
+	skeleton request.PathSkeleton // "": none
 }
 
 func newPrefix(path string) (prefix, error) {
@@ -28,17 +29,23 @@ func newPrefix(path string) (prefix, error) {
 	if err := validatePath(path); err != nil {
 		return prefix{}, err
 	}
-	return prefix{loose: loosePath(path) + "/"}, nil
+	return prefix{skeleton: request.NewPathSkeleton(loosePath(path))}, nil
 }
 
+func (p prefix) configured() bool { return p.skeleton != "" }
+
 // rest returns the segment after the prefix, as whatever upstream might read it.
-func (p prefix) rest(path requestPath) (string, bool) {
-	n := len(p.loose)
-	if n == 0 || len(path.loose) <= n || !strings.EqualFold(path.loose[:n], p.loose) {
+func (p prefix) rest(of requestPath) (string, bool) {
+	if !p.configured() {
 		return "", false
 	}
-	segment := path.loose[n:]
-	return segment, !strings.Contains(segment, "/")
+	for _, reading := range []string{of.loose, of.behind} {
+		i := strings.LastIndexByte(reading, '/')
+		if i > 0 && i+1 < len(reading) && p.skeleton.Resembles(reading[:i]) {
+			return reading[i+1:], true
+		}
+	}
+	return "", false
 }
 
 var errAmbiguousPath = errors.New("the path can be read in more than one way")
@@ -50,9 +57,6 @@ func (h *Handler) serveReset(w http.ResponseWriter, r *http.Request, next caddyh
 	c, refused := h.authorize(r)
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
-	}
-	for _, name := range reroutingHeaders {
-		delete(r.Header, name)
 	}
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || r.Method == http.MethodOptions {
 		return h.proceed(w, r, next, &c)

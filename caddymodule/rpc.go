@@ -45,8 +45,24 @@ func newRPCPaths(config *JSONRPC) (*rpcPaths, error) {
 
 // include reports whether an upstream could take p for one of a method.
 func (paths *rpcPaths) include(p requestPath) bool {
-	return paths != nil && (paths.base.mayBe(p) ||
-		len(p.loose) > len(paths.base.loose) && strings.EqualFold(p.loose[:len(paths.base.loose)+1], paths.base.loose+"/"))
+	if paths == nil {
+		return false
+	}
+	// The base, and what is below it.
+	depth := strings.Count(paths.base.exact, "/")
+	return paths.base.mayBe(requestPath{loose: firstSegments(p.loose, depth), behind: firstSegments(p.behind, depth)})
+}
+
+// firstSegments returns the first n segments of a path.
+func firstSegments(p string, n int) string {
+	for i := range len(p) {
+		if p[i] == '/' {
+			if n--; n < 0 {
+				return p[:i]
+			}
+		}
+	}
+	return p
 }
 
 // method returns the method that p names, "" if it names none. ok is false if p can be read
@@ -111,13 +127,7 @@ func (h *Handler) serveRPC(w http.ResponseWriter, r *http.Request, next caddyhtt
 			found, err = credential{text: call.access.raw}, nil
 		}
 	}
-	if err != nil {
-		return h.refuseOr(w, r, credentialRefusal(err), next)
-	}
-	c, refused := h.judge(r, found)
-	if refused == nil && !c.isFor(revocation.UseAccess) {
-		refused = credentialRefusal(errUse)
-	}
+	c, refused := h.authorizeFound(r, found, err)
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}

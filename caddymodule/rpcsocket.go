@@ -16,7 +16,6 @@ import (
 
 	"example.com/caddy-token-auth/dialect"
 	"example.com/caddy-token-auth/jsonrpc"
-	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
 	"example.com/caddy-token-auth/websocket"
 )
@@ -32,16 +31,13 @@ func (h *Handler) serveRPCSocket(w http.ResponseWriter, r *http.Request, next ca
 	judged := false
 	found, err := h.sources.find(r)
 	if errors.Is(err, token.ErrMissing) {
-		h.removeRerouting(r)
+		h.sources.apiKey.removeSession(r.Header)
 		if r.Method != http.MethodConnect && !h.dryRun {
 			w = &handshakeWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}}
 		}
 	} else {
 		var refused *refusal
-		if c, refused = h.authorizeFound(r, found, err); refused == nil && !c.isFor(revocation.UseAccess) {
-			refused = credentialRefusal(errUse)
-		}
-		if refused != nil {
+		if c, refused = h.authorizeFound(r, found, err); refused != nil {
 			return h.refuseOr(w, r, refused, next)
 		}
 		w = h.prepare(w, r, &c)

@@ -72,6 +72,7 @@ func (rules scopeRules) scope(r *http.Request, otherwise revocation.Scope) (revo
 				if body, err = readBody(r); err != nil {
 					return 0, err
 				}
+				body = withoutByteOrderMark(body)
 			}
 			if value, err := rule.path.findScalar(body); err == nil {
 				values = []string{value}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/token"
 )
 
@@ -44,9 +45,9 @@ const (
 
 // sources finds the credential of a request. Its zero value finds none.
 type sources struct {
-	headers []string // canonical, without Authorization
-	cookies []string
-	queries []string
+	headers []request.Name // canonical, without Authorization
+	cookies []request.Name
+	queries []request.Name
 	// bearer says that Authorization is one of the places. It is looked at in any
 	// case: an upstream that reads it must not see another token than we do.
 	bearer bool
@@ -80,19 +81,20 @@ func newSources(config []Source) (sources, error) {
 		case c.In == "header" && reservedHeaders[name]:
 			return sources{}, fmt.Errorf("header %s cannot carry a token", name)
 		case c.In == "header":
-			s.headers = append(s.headers, name)
+			s.headers = append(s.headers, request.NewName(name))
 		case c.In == "cookie":
-			s.cookies = append(s.cookies, c.Name)
+			s.cookies = append(s.cookies, request.NewName(c.Name))
 		case c.In == "query":
-			s.queries = append(s.queries, c.Name)
+			s.queries = append(s.queries, request.NewName(c.Name))
 		default:
 			return sources{}, fmt.Errorf("unknown source %q: want header, cookie or query", c.In)
 		}
 	}
-	for _, names := range [][]string{s.headers, s.cookies, s.queries} {
-		slices.Sort(names)
-		if len(slices.Compact(slices.Clone(names))) < len(names) {
-			return sources{}, errors.New("a source is named twice")
+	for _, names := range [][]request.Name{s.headers, s.cookies, s.queries} {
+		for i, name := range names {
+			if request.Resemble(names[:i], name.String()) {
+				return sources{}, fmt.Errorf("%s is named twice, or in two spellings that an upstream may take for one", name)
+			}
 		}
 	}
 	s.plain = s.bearer && len(s.headers)+len(s.cookies)+len(s.queries) == 0
@@ -181,19 +183,13 @@ func (s *sources) findToken(r *http.Request, byScheme bool) (string, error) {
 			return "", err
 		}
 	}
-	for _, name := range s.headers {
-		c.addAll(r.Header[name])
-	}
-	if len(s.cookies) > 0 {
-		for _, field := range r.Header["Cookie"] {
-			addCookies(&c, s.cookies, field)
-		}
-	}
+	c.addHeaders(s.headers, r.Header)
+	c.addCookies(s.cookies, r.Header)
 	if err := s.addQueries(&c, r.URL); err != nil {
 		return "", err
 	}
 	switch {
-	case c.conflict:
+	case c.ambiguous():
 		return "", token.ErrConflict
 	case c.raw == "" || !s.bearer && !c.elsewhere(raw):
 		return "", token.ErrMissing
@@ -213,77 +209,14 @@ func resemblesBearer(h http.Header) bool {
 func (s *sources) remove(r *http.Request) {
 	delete(r.Header, "Authorization")
 	delete(r.Header, "Cookie")
-	for _, name := range s.headers {
-		delete(r.Header, name)
-	}
+	removeHeaders(r.Header, s.headers)
 	s.apiKey.remove(r)
-}
-
-// collected is what the sources of one request carry.
-type collected struct {
-	raw      string
-	count    int
-	conflict bool
-}
-
-func (c *collected) add(raw string) {
-	if raw == "" {
-		return
-	}
-	c.count++
-	if c.raw != "" && c.raw != raw {
-		c.conflict = true
-	}
-	c.raw = raw
-}
-
-func (c *collected) addAll(values []string) {
-	for _, value := range values {
-		c.add(value)
+	if removeParameters(r.URL, s.queries) {
+		r.RequestURI = r.URL.RequestURI()
 	}
 }
 
-// elsewhere reports whether the token was found in another place than the bearer
-// token was, which is "" if there is none.
-func (c *collected) elsewhere(bearer string) bool { return bearer == "" || c.count > 1 }
-
-// addCookies adds the values of all cookies that a lenient parser could take for one
-// with such a name. The cookies of net/http are those of a strict one, which skips what an
-// upstream may take.
-func addCookies(c *collected, names []string, field string) {
-	for _, pair := range strings.FieldsFunc(field, func(r rune) bool { return r == ';' || r == ',' }) {
-		name, value, _ := strings.Cut(pair, "=")
-		if unescaped, err := url.PathUnescape(name); err == nil {
-			name = unescaped
-		}
-		if hasFoldedName(names, name) {
-			c.add(strings.Trim(strings.TrimSpace(value), `"`))
-		}
-	}
-}
-
-// foldName returns a name as the most forgiving upstream might read it: without regard
-// to case, surrounding space and what stands in brackets, and with all other characters
-// alike (PHP takes a dot for an underscore).
-func foldName(name string) string {
-	name = strings.ToLower(strings.TrimSpace(name))
-	if i := strings.IndexByte(name, '['); i > 0 {
-		name = name[:i]
-	}
-	return strings.Map(func(r rune) rune {
-		if 'a' <= r && r <= 'z' || '0' <= r && r <= '9' {
-			return r
-		}
-		return '_'
-	}, name)
-}
-
-func hasFoldedName(names []string, name string) bool {
-	folded := foldName(name)
-	return slices.ContainsFunc(names, func(n string) bool { return foldName(n) == folded })
-}
-
-// addQueries adds the values of our query parameters, however their names are written.
+// addQueries adds the values of our query parameters.
 func (s *sources) addQueries(c *collected, u *url.URL) error {
 	if len(s.queries) == 0 || u.RawQuery == "" {
 		return nil
@@ -294,35 +227,17 @@ func (s *sources) addQueries(c *collected, u *url.URL) error {
 		return fmt.Errorf("%w: unreadable query", token.ErrMalformed)
 	}
 	for name, values := range query {
-		if s.isQuery(name) {
-			c.addAll(values)
-		}
+		c.addNamed(s.queries, name, values)
 	}
 	return nil
 }
 
-func (s *sources) isQuery(name string) bool { return hasFoldedName(s.queries, name) }
-
 // moveQuery takes tokens out of the query, which the logs of everything behind would
 // keep, and gives the upstream the same token as Authorization: Bearer.
 func (s *sources) moveQuery(r *http.Request, raw string) {
-	if len(s.queries) == 0 || r.URL.RawQuery == "" || raw == "" {
+	if raw == "" || !removeParameters(r.URL, s.queries) {
 		return
 	}
-	kept := make([]string, 0, 4)
-	moved := false
-	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if decoded, err := url.QueryUnescape(name); err == nil && s.isQuery(decoded) {
-			moved = true
-			continue
-		}
-		kept = append(kept, pair)
-	}
-	if !moved {
-		return
-	}
-	r.URL.RawQuery = strings.Join(kept, "&")
 	r.RequestURI = r.URL.RequestURI()
 	r.Header["Authorization"] = []string{"Bearer " + raw}
 }

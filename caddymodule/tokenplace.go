@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/net/http/httpguts"
 
+	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/token"
 )
 
@@ -34,9 +35,9 @@ const (
 // tokenPlaces find the refresh token of a request.
 type tokenPlaces struct {
 	json    []jsonPath
-	forms   []string
-	queries []string
-	cookies []string
+	forms   []request.Name
+	queries []request.Name
+	cookies []request.Name
 }
 
 func newTokenPlaces(config []TokenPlace) (tokenPlaces, error) {
@@ -56,14 +57,14 @@ func newTokenPlaces(config []TokenPlace) (tokenPlaces, error) {
 			}
 			places.json = append(places.json, path)
 		case inForm:
-			places.forms = append(places.forms, c.Name)
+			places.forms = append(places.forms, request.NewName(c.Name))
 		case inQuery:
-			places.queries = append(places.queries, c.Name)
+			places.queries = append(places.queries, request.NewName(c.Name))
 		case inCookie:
 			if !httpguts.ValidHeaderFieldName(c.Name) {
 				return tokenPlaces{}, fmt.Errorf("%q is not the name of a cookie", c.Name)
 			}
-			places.cookies = append(places.cookies, c.Name)
+			places.cookies = append(places.cookies, request.NewName(c.Name))
 		default:
 			return tokenPlaces{}, fmt.Errorf("unknown place %q: want json, form, query or cookie", c.In)
 		}
@@ -84,20 +85,40 @@ var (
 // token.ErrConflict for two different ones, errBodyTooLarge, or another error for a
 // request that the upstream could read differently.
 func (p *tokenPlaces) find(r *http.Request) (string, error) {
+	return p.findIn(r, func() (string, []byte, error) {
+		kind, err := bodyKind(r)
+		if err != nil {
+			return "", nil, err
+		}
+		body, err := readBody(r)
+		return kind, body, err
+	})
+}
+
+// findHere is find for a request that is answered here: no upstream reads it differently, and
+// browsers send JSON as plain text, which needs no preflight.
+func (p *tokenPlaces) findHere(r *http.Request) (string, error) {
+	return p.findIn(r, func() (string, []byte, error) { return readAnyBody(r) })
+}
+
+// findIn is find with a function that reads the body, and of what kind it is.
+func (p *tokenPlaces) findIn(r *http.Request, read func() (string, []byte, error)) (string, error) {
 	var c collected
 	if err := p.addQuery(&c, r); err != nil {
 		return "", err
 	}
-	for _, field := range r.Header["Cookie"] {
-		addCookies(&c, p.cookies, field)
-	}
+	c.addCookies(p.cookies, r.Header)
 	if len(p.json)+len(p.forms) > 0 {
-		if err := p.addBody(&c, r); err != nil {
+		kind, body, err := read()
+		if err == nil {
+			err = p.addBody(&c, kind, body)
+		}
+		if err != nil {
 			return "", err
 		}
 	}
 	switch {
-	case c.conflict:
+	case c.ambiguous():
 		return "", token.ErrConflict
 	case c.raw == "":
 		return "", errNoRefreshToken
@@ -113,10 +134,7 @@ func (p *tokenPlaces) addQuery(c *collected, r *http.Request) error {
 		return errTokenElsewhere
 	}
 	for name, values := range query {
-		switch {
-		case hasFoldedName(p.queries, name):
-			c.addAll(values)
-		case p.bodyHas(name):
+		if !c.addNamed(p.queries, name, values) && p.bodyHas(name) {
 			return errTokenElsewhere
 		}
 	}
@@ -126,29 +144,24 @@ func (p *tokenPlaces) addQuery(c *collected, r *http.Request) error {
 // bodyHas reports whether a member or parameter of the body with this name may be the
 // refresh token.
 func (p *tokenPlaces) bodyHas(name string) bool {
-	return hasFoldedName(p.forms, name) || slices.ContainsFunc(p.json, func(path jsonPath) bool {
-		return foldName(path[len(path)-1]) == foldName(name)
+	return request.Resemble(p.forms, name) || slices.ContainsFunc(p.json, func(path jsonPath) bool {
+		return path.last().Resembles(name) || path.joined().Resembles(name)
 	})
 }
 
-// addBody adds what the body has, which must be of a kind that has one.
-func (p *tokenPlaces) addBody(c *collected, r *http.Request) error {
-	kind, err := bodyKind(r)
+// addBody adds what the body has, which must be of a kind that has one. An empty body has
+// nothing, of whatever kind it says to be.
+func (p *tokenPlaces) addBody(c *collected, kind string, body []byte) error {
 	switch {
-	case err != nil:
-		return err
 	case kind == inForm && len(p.forms) == 0, kind == inJSON && len(p.json) == 0:
 		return errNotJSON
-	}
-	body, err := readBody(r)
-	if err != nil || len(body) == 0 {
-		return err
-	}
-	if kind == inForm {
+	case len(body) == 0:
+		return nil
+	case kind == inForm:
 		return p.addForm(c, body)
 	}
 	for _, path := range p.json {
-		raw, err := path.find(body)
+		raw, err := path.findText(body)
 		if err != nil {
 			return err
 		}
@@ -163,9 +176,7 @@ func (p *tokenPlaces) addForm(c *collected, body []byte) error {
 		return errNotForm
 	}
 	for name, values := range form {
-		if hasFoldedName(p.forms, name) {
-			c.addAll(values)
-		}
+		c.addNamed(p.forms, name, values)
 	}
 	return nil
 }

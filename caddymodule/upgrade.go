@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
@@ -36,9 +37,7 @@ func checkUpgrade(r *http.Request) bool {
 		case "h2c":
 			r.Header.Del("Upgrade")
 			r.Header.Del("HTTP2-Settings")
-			removeConnectionTokens(r.Header, func(name string) bool {
-				return strings.EqualFold(name, "upgrade") || strings.EqualFold(name, "http2-settings")
-			})
+			setConnection(r.Header, nil)
 		default:
 			return false
 		}
@@ -52,24 +51,36 @@ func asksForWebSocket(r *http.Request) bool {
 	return r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0
 }
 
-// removeConnectionTokens takes the names for which drop is true out of the
-// Connection header field (RFC 9110 §7.6.1).
-func removeConnectionTokens(h http.Header, drop func(name string) bool) {
+// hopByHop are the options of the field Connection that mean something here. All others name
+// fields that end with this hop (RFC 9110 §7.6.1).
+var hopByHop = []string{"close", "keep-alive", "upgrade", "http2-settings", "te", "proxy-connection"}
+
+// endHop takes off a request what its field Connection names, and the names with it. The
+// proxy would take it off too, but after the request was judged: by its media type, say.
+func endHop(h http.Header) {
 	values := h["Connection"]
 	if len(values) == 0 {
 		return
 	}
-	var kept []string
+	kept := make([]string, 0, 2)
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
-			if name = strings.TrimSpace(name); name != "" && !drop(name) {
+			name = strings.TrimSpace(name)
+			if slices.ContainsFunc(hopByHop, func(option string) bool { return strings.EqualFold(option, name) }) {
 				kept = append(kept, name)
+				continue
 			}
+			delete(h, http.CanonicalHeaderKey(name))
 		}
 	}
-	if len(kept) == 0 {
-		h.Del("Connection")
+	setConnection(h, kept)
+}
+
+// setConnection sets the field Connection.
+func setConnection(h http.Header, options []string) {
+	if len(options) == 0 {
+		delete(h, "Connection")
 		return
 	}
-	h["Connection"] = []string{strings.Join(kept, ", ")}
+	h["Connection"] = []string{strings.Join(options, ", ")}
 }

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"example.com/caddy-token-auth/jsonrpc"
+	"example.com/caddy-token-auth/request"
 )
 
 // WebSocket says how WebSockets at certain paths are followed. At all other paths, frames
@@ -82,7 +82,7 @@ func overrideWebSockets(to *[]*WebSocket, with []*WebSocket) {
 func (ws *WebSocket) shares(other *WebSocket) bool {
 	for _, a := range ws.Paths {
 		for _, b := range other.Paths {
-			if strings.EqualFold(loosePath(a), loosePath(b)) {
+			if request.NewPathSkeleton(loosePath(a)) == request.NewPathSkeleton(loosePath(b)) {
 				return true
 			}
 		}
