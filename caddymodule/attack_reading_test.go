@@ -348,3 +348,34 @@ func TestAnswersThatCannotBeReadHandOutNoOpaqueTokens(t *testing.T) {
 		t.Errorf("an answer with JWTs: %d %s", a.status, a.body)
 	}
 }
+
+// An upstream may look for a refresh token in the body before it looks where the
+// configuration says, and join Cookie fields in its own way.
+func TestRefreshByCookieHasNoOtherTokenInItsBody(t *testing.T) {
+	upstream := new(echo)
+	s := start(t, upstream, "api octopus_cards\nsecret "+testSecret+"\nrefresh /auth/refresh {\ntoken cookie refresh_token\ntoken query rt\n}")
+	live, revoked := s.liveAndRevoked()
+	const form = "Content-Type: application/x-www-form-urlencoded"
+	cookie := "Cookie: refresh_token=" + live
+	for body, mediaType := range map[string]string{
+		"refresh_token=" + revoked:            form,
+		"refresh_token[]=+" + revoked:         form,
+		"RT=" + revoked:                       form,
+		`{"refresh_token":"` + revoked + `"}`: "Content-Type: application/json",
+		`{"refreshToken":"` + revoked + `"}`:  "Content-Type: application/json",
+		"--x":                                 "Content-Type: multipart/form-data; boundary=x",
+	} {
+		if a := s.form("/auth/refresh", body, mediaType, cookie); a.status != 400 && a.status != 401 {
+			t.Errorf("%s: %d %s", body, a.status, a.body)
+		}
+	}
+	if n := len(upstream.requests()); n != 0 {
+		t.Errorf("%d requests came through", n)
+	}
+	if a := s.form("/auth/refresh", `{"device":"a"}`, "Content-Type: application/json", "Cookie: a=b", cookie); a.status != 200 {
+		t.Errorf("another member: %d %s", a.status, a.body)
+	}
+	if got := upstream.lastHeader(t)["Cookie"]; len(got) != 1 || got[0] != "a=b; refresh_token="+live {
+		t.Errorf("the upstream saw the cookies %q", got)
+	}
+}

@@ -117,6 +117,14 @@ func (c *collected) addCookie(names []request.Name, pair string) {
 	}
 }
 
+// joinCookies makes one of several Cookie fields (RFC 9113 §8.2.3): some upstreams join them
+// by commas, and read other cookies.
+func joinCookies(h http.Header) {
+	if fields := h["Cookie"]; len(fields) > 1 {
+		h["Cookie"] = []string{strings.Join(fields, "; ")}
+	}
+}
+
 // cookieValue returns the value of a cookie without the quotes that it may stand in.
 func cookieValue(text string) string { return strings.Trim(strings.TrimSpace(text), `"`) }
 

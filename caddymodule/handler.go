@@ -261,6 +261,7 @@ func (h *Handler) clean(r *http.Request) {
 	dropTrailer(r)
 	endHop(r.Header)
 	removeRerouting(r.Header)
+	joinCookies(r.Header)
 	h.forward.clean(r.Header)
 }
 

@@ -85,37 +85,36 @@ var (
 // token.ErrConflict for two different ones, errBodyTooLarge, or another error for a
 // request that the upstream could read differently.
 func (p *tokenPlaces) find(r *http.Request) (string, error) {
-	return p.findIn(r, func() (string, []byte, error) {
-		kind, err := bodyKind(r)
-		if err != nil {
-			return "", nil, err
-		}
-		body, err := readBody(r)
-		return kind, body, err
-	})
+	return p.findIn(r, p.addForwardedBody)
 }
 
 // findHere is find for a request that is answered here: no upstream reads it differently, and
 // browsers send JSON as plain text, which needs no preflight.
 func (p *tokenPlaces) findHere(r *http.Request) (string, error) {
-	return p.findIn(r, func() (string, []byte, error) { return readAnyBody(r) })
+	return p.findIn(r, func(c *collected, r *http.Request) error {
+		if !p.inBody() {
+			return nil
+		}
+		kind, body, err := readAnyBody(r)
+		if err != nil {
+			return err
+		}
+		return p.addBody(c, kind, body)
+	})
 }
 
-// findIn is find with a function that reads the body, and of what kind it is.
-func (p *tokenPlaces) findIn(r *http.Request, read func() (string, []byte, error)) (string, error) {
+// inBody reports whether the body is one of the places.
+func (p *tokenPlaces) inBody() bool { return len(p.json)+len(p.forms) > 0 }
+
+// findIn is find with a function that adds what the body has.
+func (p *tokenPlaces) findIn(r *http.Request, addBody func(*collected, *http.Request) error) (string, error) {
 	var c collected
 	if err := p.addQuery(&c, r); err != nil {
 		return "", err
 	}
 	c.addCookies(p.cookies, r.Header)
-	if len(p.json)+len(p.forms) > 0 {
-		kind, body, err := read()
-		if err == nil {
-			err = p.addBody(&c, kind, body)
-		}
-		if err != nil {
-			return "", err
-		}
+	if err := addBody(&c, r); err != nil {
+		return "", err
 	}
 	switch {
 	case c.ambiguous():
@@ -147,6 +146,43 @@ func (p *tokenPlaces) bodyHas(name string) bool {
 	return request.Resemble(p.forms, name) || slices.ContainsFunc(p.json, func(path jsonPath) bool {
 		return path.last().Resembles(name) || path.joined().Resembles(name)
 	})
+}
+
+// addForwardedBody adds what the body of a request has that is forwarded. An upstream that
+// looks for a token in the body first would take it from there, whatever place is named.
+func (p *tokenPlaces) addForwardedBody(c *collected, r *http.Request) error {
+	kind, kindErr := bodyKind(r)
+	if kindErr != nil && p.inBody() {
+		return kindErr
+	}
+	body, err := readBody(r)
+	if err != nil || len(body) == 0 {
+		return err
+	}
+	if p.inBody() {
+		err = p.addBody(c, kind, body)
+	}
+	if err = errors.Join(err, kindErr); err != nil {
+		return err
+	}
+	elsewhere := &tokenPlaces{}
+	for _, name := range slices.Concat(p.queries, p.cookies) {
+		if kind == inForm {
+			elsewhere.forms = append(elsewhere.forms, name)
+		} else {
+			elsewhere.json = append(elsewhere.json, jsonPath{name.String()})
+		}
+	}
+	if !elsewhere.inBody() {
+		return nil
+	}
+	var other collected
+	if err := elsewhere.addBody(&other, kind, body); err != nil {
+		return err
+	}
+	c.addAlike(append(other.alike, other.raw)...)
+	c.conflict = c.conflict || other.conflict
+	return nil
 }
 
 // addBody adds what the body has, which must be of a kind that has one. An empty body has
