@@ -85,8 +85,8 @@ func (f *forge) confused() []attack {
 	}
 
 	for _, alg := range []string{"HS256", "RS256", "PS256", "ES256", "EdDSA"} {
-		for _, named := range []string{"HS256", "RS256", "PS256", "ES256", "EdDSA"} {
-			if named != alg {
+		for _, named := range []string{"HS256", "RS256", "PS256", "ES256", "EdDSA", "Ed25519"} {
+			if named != alg && (alg != "EdDSA" || named != "Ed25519") {
 				add("signature of "+alg+" as "+named, named, f.signerOf(alg))
 			}
 		}

@@ -37,7 +37,7 @@ type Config struct {
 	Keys []VerificationKey
 	// Sources of further keys, which may change at any time; at most 64.
 	Sources []Source
-	// Algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1). Default: all that the
+	// Algorithms that are accepted (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2). Default: all that the
 	// keys can do, and with sources all asymmetric ones that their keys can do.
 	Algorithms []string
 	// Types are the accepted values of typ, compared without regard to case and to an

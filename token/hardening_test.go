@@ -67,7 +67,7 @@ func TestAlgorithmConfusionIsRefused(t *testing.T) {
 			refused(t, mixed, name+" to HS256 beside a secret", forged, ErrSignature)
 		}
 		// And the names of other algorithms do not make its signature good.
-		for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA"} {
+		for _, alg := range []string{"RS256", "PS256", "ES256", "EdDSA", "Ed25519"} {
 			relabelled := raw(`{"alg":"`+alg+`"}`, good(""), withHMAC(secret))
 			refused(t, everyKey(t), "HMAC as "+alg, relabelled, ErrSignature)
 		}

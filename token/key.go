@@ -91,7 +91,7 @@ func NewPublicKey(key any) (VerificationKey, error) {
 			return VerificationKey{}, fmt.Errorf("no algorithm for ECDSA keys on curve %s: want P-256, P-384 or P-521", name)
 		}
 	case ed25519.PublicKey:
-		algorithms = []string{"EdDSA"}
+		algorithms = edwards
 	default:
 		return VerificationKey{}, fmt.Errorf("no algorithm for keys of type %T: want RSA, ECDSA or Ed25519", key)
 	}
@@ -145,12 +145,15 @@ func (k VerificationKey) WithID(kid string) VerificationKey {
 	return k
 }
 
-// ForAlgorithm returns k limited to alg (RFC 7517 §4.4), or an error if k cannot do it.
+// ForAlgorithm returns k limited to alg (RFC 7517 §4.4), or an error if k cannot do it. The
+// algorithm of an Ed25519 key has two names, and goes on having both.
 func (k VerificationKey) ForAlgorithm(alg string) (VerificationKey, error) {
 	if !slices.Contains(k.algorithms, alg) {
 		return VerificationKey{}, fmt.Errorf("the key can do %s, not the algorithm that it is for", strings.Join(k.algorithms, ", "))
 	}
-	k.algorithms = []string{alg}
+	if !slices.Contains(edwards, alg) {
+		k.algorithms = []string{alg}
+	}
 	return k, nil
 }
 

@@ -58,7 +58,7 @@ func TestPublicKeyAlgorithms(t *testing.T) {
 		{p256Private(), "ES256"},
 		{p384Private(), "ES384"},
 		{p521Private(), "ES512"},
-		{edPrivate(), "EdDSA"},
+		{edPrivate(), "EdDSA Ed25519"},
 	} {
 		keys, err := ParsePublicKeys(pkixPEM(c.private.Public()))
 		if err != nil || len(keys) != 1 {

@@ -13,7 +13,23 @@ var supported = []string{
 	"RS256", "RS384", "RS512",
 	"PS256", "PS384", "PS512",
 	"ES256", "ES384", "ES512",
-	"EdDSA",
+	"EdDSA", "Ed25519",
+}
+
+// edwards are the names of the one algorithm of an Ed25519 key: of RFC 8037 §3.1, where the
+// curve is the key's, and of RFC 9864 §2.2.
+var edwards = []string{"EdDSA", "Ed25519"}
+
+// ed25519Method is EdDSA under its new name, by which golang-jwt finds it in its registry.
+type ed25519Method struct{ *jwt.SigningMethodEd25519 }
+
+// Alg implements jwt.SigningMethod.
+func (ed25519Method) Alg() string { return "Ed25519" }
+
+func init() {
+	if jwt.GetSigningMethod("Ed25519") == nil {
+		jwt.RegisterSigningMethod("Ed25519", func() jwt.SigningMethod { return ed25519Method{jwt.SigningMethodEdDSA} })
+	}
 }
 
 // strictPSS verifies with the one salt length that RFC 7518 §3.5 allows, that of the

@@ -27,6 +27,7 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 	private := map[string]any{
 		"RS": rsaPrivate(), "PS": rsaPrivate(), "HS": long, "ES256": p256Private(),
 		"ES384": p384Private(), "ES512": p521Private(), "EdDSA": crypto.Signer(edPrivate()),
+		"Ed25519": crypto.Signer(edPrivate()),
 	}
 	for _, alg := range supported {
 		key, ok := private[alg]
@@ -42,6 +43,36 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 		if _, err := v.Verify(t.Context(), tampered); !errors.Is(err, ErrSignature) {
 			t.Errorf("%s with another text signed: %v", alg, err)
 		}
+	}
+}
+
+// EdDSA and Ed25519 are one algorithm for an Ed25519 key (RFC 9864 §2.2): an issuer may change
+// to the new name in its tokens before it does in its keys, or after.
+func TestEd25519HasTwoNames(t *testing.T) {
+	key := publicKey(t, edPrivate())
+	named := func(alg string) string { return raw(`{"alg":"`+alg+`"}`, good(""), with(jwt.SigningMethodEdDSA, edPrivate())) }
+	for _, ofKey := range []string{"EdDSA", "Ed25519"} {
+		v := verifier(t, Config{Keys: []VerificationKey{must(key.ForAlgorithm(ofKey))}})
+		for _, ofToken := range []string{"EdDSA", "Ed25519"} {
+			if _, err := v.Verify(t.Context(), named(ofToken)); err != nil {
+				t.Errorf("key for %s, token of %s: %v", ofKey, ofToken, err)
+			}
+		}
+		refused(t, v, "another case", named("ed25519"), ErrAlgorithm)
+		refused(t, v, "Ed448", named("Ed448"), ErrAlgorithm)
+	}
+	// What is listed is accepted, and nothing else.
+	for _, listed := range []string{"EdDSA", "Ed25519"} {
+		v := verifier(t, Config{Keys: []VerificationKey{key}, Algorithms: []string{listed}})
+		for _, ofToken := range []string{"EdDSA", "Ed25519"} {
+			_, err := v.Verify(t.Context(), named(ofToken))
+			if want := map[bool]error{false: ErrAlgorithm}[listed == ofToken]; !errors.Is(err, want) {
+				t.Errorf("only %s is accepted, token of %s: %v", listed, ofToken, err)
+			}
+		}
+	}
+	if _, err := publicKey(t, p256Private()).ForAlgorithm("Ed25519"); err == nil {
+		t.Error("a P-256 key for Ed25519")
 	}
 }
 
