@@ -36,7 +36,9 @@ func parseClaims(payload []byte, client, session string) (claims, error) {
 		case "exp":
 			c.expires, ok = numericDate(value)
 		case "nbf":
-			c.notBefore, ok = numericDate(value)
+			var micros int64
+			micros, ok = strictjson.Start(value)
+			c.notBefore = date(micros)
 		case "iat":
 			c.issuedAt, ok = numericDate(value)
 		case "jti":

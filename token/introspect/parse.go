@@ -70,7 +70,9 @@ func (a *Answer) read(name string, value jsontext.Value, client, session string)
 	case "exp":
 		a.expires, ok = numericDate(value)
 	case "nbf":
-		a.notBefore, ok = numericDate(value)
+		var micros int64
+		micros, ok = strictjson.Start(value)
+		a.notBefore = time.UnixMicro(micros).UTC()
 	case "iat":
 		a.issuedAt, ok = numericDate(value)
 	case "jti":

@@ -59,7 +59,7 @@ func TestMistypedMembersAreNoAnswer(t *testing.T) {
 	good := map[string][]string{
 		"exp":       {`9999999999`, `253402300799.5`, `1e10`, `null`},
 		"iat":       {`1`, `0.000001`, `1768478399.123`, `null`},
-		"nbf":       {`1`, `null`},
+		"nbf":       {`1`, `0`, `-0`, `-1`, `null`},
 		"iss":       {`"x"`, `""`, `null`},
 		"aud":       {`"x"`, `[]`, `["x","y"]`, `null`},
 		"sub":       {`"x"`, `42`, `-7`, `0`, `123456789012345678901234567890`, `null`},
@@ -71,10 +71,11 @@ func TestMistypedMembersAreNoAnswer(t *testing.T) {
 		"x.client":  {`"x"`, `42`, `null`},
 		"x.session": {`"x"`, `42`, `null`},
 	}
-	date := []string{`"9999999999"`, `"2030-01-01T00:00:00Z"`, `0`, `-0`, `-1`, `253402300800`, `1e400`, `true`, `[1]`, `{}`, `""`}
+	start := []string{`"9999999999"`, `"2030-01-01T00:00:00Z"`, `253402300800`, `1e400`, `true`, `[1]`, `{}`, `""`}
+	date := append([]string{`0`, `-0`, `-1`}, start...)
 	named := []string{`""`, `1.0`, `1e3`, `-0`, `true`, `["x"]`, `{}`}
 	bad := map[string][]string{
-		"exp": date, "iat": date, "nbf": date,
+		"exp": date, "iat": date, "nbf": start,
 		"iss":       {`1`, `true`, `["x"]`, `{}`},
 		"aud":       {`1`, `true`, `["x",1]`, `[["x"]]`, `[null]`, `{"x":"x"}`},
 		"jti":       {`""`, `1`, `true`, `["x"]`, `{}`},

@@ -35,15 +35,21 @@ func OneOrMore(value jsontext.Value) ([]string, bool) {
 // NumericDate returns a JSON number of seconds (RFC 7519 §2) after 1 January 1970 and
 // before the year 10000, in microseconds. What is finer is cut off.
 func NumericDate(value jsontext.Value) (micros int64, ok bool) {
+	micros, ok = Start(value)
+	return micros, ok && micros > 0
+}
+
+// Start is NumericDate for a time from which on something is good: 0 if that is before
+// 1970, as in "nbf":0.
+func Start(value jsontext.Value) (micros int64, ok bool) {
 	if value.Kind() != '0' {
 		return 0, false
 	}
 	seconds, err := strconv.ParseFloat(string(value), 64)
-	if err != nil || seconds <= 0 || seconds >= maxDate {
+	if err != nil || seconds >= maxDate {
 		return 0, false
 	}
-	micros = int64(seconds * 1e6)
-	return micros, micros > 0
+	return int64(max(seconds, 0) * 1e6), true
 }
 
 // Text returns a value as it is shown: a string as it is, a number or boolean as its JSON

@@ -39,6 +39,17 @@ func TestNumericDateIsExactToTheMicrosecond(t *testing.T) {
 	}
 }
 
+func TestStartMayLieInAnyPast(t *testing.T) {
+	for value, want := range map[string]int64{
+		`0`: 0, `-0`: 0, `0.0`: 0, `-1`: 0, `-1e300`: 0, `1e-9`: 0, `1.5`: 1500000, `253402300799`: 253402300799e6,
+		`253402300800`: -1, `1e400`: -1, `-1e400`: -1, `"0"`: -1, `false`: -1, `null`: -1, `[]`: -1,
+	} {
+		if got, ok := Start(jsontext.Value(value)); ok != (want >= 0) || ok && got != want {
+			t.Errorf("%s: %d, %t", value, got, ok)
+		}
+	}
+}
+
 func TestTextIsAValueWithoutWhiteSpace(t *testing.T) {
 	for value, want := range map[string]string{
 		`"a\u0062"`: "ab", `1.50`: "1.50", `false`: "false", `null`: "null", `{ "a": [1, 2] }`: `{"a":[1,2]}`,
