@@ -19,12 +19,17 @@ func (f *forge) claimTypes() []attack {
 			rows = append(rows, attack{name: name + " " + value, token: f.claims(name, value)})
 		}
 	}
+	never := []string{`0`, `-0`, `0.0`, `-1`, `1e-400`, `-` + f.after(0)}
 	number := []string{
-		`0`, `-0`, `0.0`, `-1`, `1e400`, `-1e400`, `1e-400`, `1e300`, `253402300800`, `18446744073709551616`, `NaN`, `Infinity`, `+1`, `01`,
+		`1e400`, `-1e400`, `1e300`, `253402300800`, `18446744073709551616`, `NaN`, `Infinity`, `+1`, `01`,
 		`0xffffffff`, `1_000`, `.5`, `null`, `true`, `""`, `"tomorrow"`, `[]`, `{}`, `{"$date":1}`,
 	}
 	for name, good := range map[string]string{"exp": f.after(time.Hour), "nbf": f.after(-time.Hour), "iat": f.after(-time.Hour)} {
-		for _, value := range append(number, `"`+good+`"`, `[`+good+`]`, `-`+good, good+`000`, good+` 1`) {
+		values := append([]string{`"` + good + `"`, `[` + good + `]`, good + `000`, good + ` 1`}, number...)
+		if name != "nbf" { // which may lie in whatever past
+			values = append(values, never...)
+		}
+		for _, value := range values {
 			rows = append(rows, attack{name: name + " " + value, token: f.claims(name, value)})
 		}
 	}

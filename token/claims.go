@@ -14,6 +14,7 @@ type claims struct {
 	issuer, id      string
 	client, session string
 	audience        []string
+	bound           bool // to a key that the sender must have (RFC 7800 §3.1)
 
 	expires, notBefore, issuedAt date
 }
@@ -44,6 +45,11 @@ func parseClaims(payload []byte, client, session string) (claims, error) {
 		case "jti":
 			c.id, ok = strictjson.String(value)
 			ok = ok && c.id != ""
+		case "cnf":
+			c.bound = value.Kind() != 'n'
+		case "events":
+			// A security event token (RFC 8417 §2.2) is no access token.
+			ok = value.Kind() != '{'
 		case "sub":
 			_, ok = strictjson.Identifier(value)
 		}

@@ -44,6 +44,13 @@ type Config struct {
 	// "application/" in front (RFC 8725 §3.11). A token without typ counts as "JWT".
 	// Default: "JWT" and "at+jwt".
 	Types []string
+	// AccessTypes are those values of typ that an access token may have (RFC 9068 §4),
+	// compared in the same way; see Token.Unfit. They are added to Types. Default: any of
+	// Types.
+	AccessTypes []string
+	// AllowSenderConstrained says that somebody else makes sure that the sender of a token
+	// has the key that it is bound to; see Token.Unfit.
+	AllowSenderConstrained bool
 
 	// Issuers: iss must be one of them, exactly. Default: any issuer, or none.
 	Issuers []string
@@ -113,11 +120,13 @@ func (c Config) withDefaults() (Config, error) {
 	if len(c.Types) == 0 {
 		c.Types = []string{"JWT", "at+jwt"}
 	}
-	types := make([]string, len(c.Types))
-	for i, t := range c.Types {
-		types[i] = mediaType(t)
+	if c.AccessTypes, err = mediaTypes(c.AccessTypes); err != nil {
+		return c, err
 	}
-	c.Types = types
+	if c.Types, err = mediaTypes(c.Types); err != nil {
+		return c, err
+	}
+	c.Types = append(c.Types, c.AccessTypes...)
 
 	c.Issuers, c.Audiences = slices.Clone(c.Issuers), slices.Clone(c.Audiences)
 	if c.ClientClaim == "" {

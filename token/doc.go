@@ -19,6 +19,10 @@
 // Time: a cached token is checked against the clock on every call. It spares the
 // cryptography, never a refusal.
 //
+// Use: a Token is genuine, which is all that it takes to revoke it. Whether it authorises
+// the one who presents it, or is bound to a key or made for another purpose, Token.Unfit
+// says.
+//
 // Keys that change: a KeySource replaces the keys of its KeyRing at any time. A token
 // that was verified before goes with the key that signed it. With several sources, the
 // keys of one issuer verify no token of another; iss is read before the signature only to

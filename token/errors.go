@@ -41,6 +41,10 @@ var (
 	// ErrAudience: aud has none of Config.Audiences.
 	ErrAudience = errors.New("audience not accepted")
 
+	// ErrSenderConstrained: the token is good only together with proof of the key that it is
+	// bound to (RFC 9449, RFC 8705), and says so with cnf (RFC 7800).
+	ErrSenderConstrained = errors.New("the token is bound to a key (cnf), of which a bearer gives no proof")
+
 	// ErrNotYetValid: nbf lies in the future, leeway considered.
 	ErrNotYetValid = errors.New("token is not valid yet")
 	// ErrIssuedInFuture: iat lies in the future, Config.IssuedAtLeeway considered.

@@ -2,10 +2,12 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+	"golang.org/x/net/http/httpguts"
 
 	"example.com/caddy-token-auth/token/internal/strictjson"
 )
@@ -14,6 +16,7 @@ import (
 type header struct {
 	alg string
 	kid string // "" if absent
+	typ string // as mediaType returns it; "jwt" if absent
 }
 
 // parseHeader reads a JOSE header. types holds the accepted values of typ, in lower
@@ -26,8 +29,7 @@ type header struct {
 //
 // jwk, jku, x5c, x5u and x5t may be there and are not looked at.
 func parseHeader(doc []byte, types []string) (header, error) {
-	var h header
-	typ := "jwt" // a token without typ counts as a plain JWT
+	h := header{typ: "jwt"} // a token without typ counts as a plain JWT
 	err := strictjson.Members(doc, func(name string, value jsontext.Value) error {
 		switch name {
 		case "crit", "b64", "enc", "zip":
@@ -49,7 +51,7 @@ func parseHeader(doc []byte, types []string) (header, error) {
 			if !ok {
 				return refusal(ErrHeader, name)
 			}
-			typ = mediaType(s)
+			h.typ = mediaType(s)
 		case "cty":
 			if s, ok := strictjson.String(value); !ok || mediaType(s) == "jwt" {
 				return refusal(ErrHeader, name)
@@ -65,10 +67,27 @@ func parseHeader(doc []byte, types []string) (header, error) {
 	case h.alg == "":
 		return header{}, ErrAlgorithm
 	}
-	if !slices.Contains(types, typ) {
+	if !slices.Contains(types, h.typ) {
 		return header{}, refusal(ErrHeader, "typ")
 	}
 	return h, nil
+}
+
+// mediaTypes returns what mediaType makes of each, or an error if one is no media type (RFC
+// 9110 §8.3.1, without parameters).
+func mediaTypes(texts []string) ([]string, error) {
+	types := make([]string, len(texts))
+	for i, text := range texts {
+		types[i] = mediaType(text)
+		main, sub, ok := strings.Cut(types[i], "/")
+		if !ok {
+			main, sub = "application", main
+		}
+		if !httpguts.ValidHeaderFieldName(main) || !httpguts.ValidHeaderFieldName(sub) { // RFC 9110 §5.6.2: tokens as well
+			return nil, fmt.Errorf("type %q: want the typ of tokens, such as at+jwt", text)
+		}
+	}
+	return types, nil
 }
 
 // mediaType returns a value of typ or cty in lower case and without the prefix that

@@ -16,6 +16,7 @@ import (
 type Token struct {
 	identity *revocation.Identity
 	key      *life // of the key that signed it
+	unfit    error
 
 	expires, notBefore, issuedAt date
 
@@ -28,6 +29,12 @@ type Token struct {
 
 // Identity returns the identifiers that the revocation list is asked about.
 func (t *Token) Identity() *revocation.Identity { return t.identity }
+
+// Unfit returns why t, genuine as it is, must not be taken for an access token that its
+// bearer need not prove anything for, or nil: ErrSenderConstrained, or ErrHeader for a typ
+// that is not among Config.AccessTypes. Who has t may still revoke it, or exchange it where
+// its issuer asks for the proof.
+func (t *Token) Unfit() error { return t.unfit }
 
 // Expires returns exp without leeway, or the zero time if the token has none.
 func (t *Token) Expires() time.Time { return t.expires.time() }

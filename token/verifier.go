@@ -53,7 +53,8 @@ func NewVerifier(c Config) (*Verifier, error) {
 }
 
 // Verify returns the verified token for raw, a JWT in compact form (RFC 7519 §7.2),
-// or nil and an error that wraps one of the errors of this package. ctx bounds how long
+// or nil and an error that wraps one of the errors of this package. Before it authorises
+// anything, see Token.Unfit. ctx bounds how long
 // it waits for a source to look for a key; without sources it never waits.
 func (v *Verifier) Verify(ctx context.Context, raw string) (*Token, error) {
 	t, err := v.genuine(ctx, raw)
@@ -151,6 +152,12 @@ func (v *Verifier) verify(ctx context.Context, raw string) (*Token, error) {
 		return nil, ErrMalformed
 	}
 	t := v.newToken(parts, c, key)
+	switch {
+	case c.bound && !v.config.AllowSenderConstrained:
+		t.unfit = ErrSenderConstrained
+	case len(v.config.AccessTypes) > 0 && !slices.Contains(v.config.AccessTypes, h.typ):
+		t.unfit = refusal(ErrHeader, "typ")
+	}
 	v.cache.add(raw, t)
 	return t, nil
 }

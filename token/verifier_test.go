@@ -50,7 +50,9 @@ func TestVerifyEveryAlgorithm(t *testing.T) {
 // to the new name in its tokens before it does in its keys, or after.
 func TestEd25519HasTwoNames(t *testing.T) {
 	key := publicKey(t, edPrivate())
-	named := func(alg string) string { return raw(`{"alg":"`+alg+`"}`, good(""), with(jwt.SigningMethodEdDSA, edPrivate())) }
+	named := func(alg string) string {
+		return raw(`{"alg":"`+alg+`"}`, good(""), with(jwt.SigningMethodEdDSA, edPrivate()))
+	}
 	for _, ofKey := range []string{"EdDSA", "Ed25519"} {
 		v := verifier(t, Config{Keys: []VerificationKey{must(key.ForAlgorithm(ofKey))}})
 		for _, ofToken := range []string{"EdDSA", "Ed25519"} {
