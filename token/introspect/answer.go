@@ -11,6 +11,7 @@ type Answer struct {
 	issuer, id      string
 	client, session string
 	audience        []string
+	bound           bool
 
 	expires, notBefore, issuedAt time.Time
 
@@ -38,6 +39,10 @@ func (a *Answer) ID() string { return a.id }
 
 // Issuer returns iss, or "".
 func (a *Answer) Issuer() string { return a.issuer }
+
+// SenderConstrained reports whether the token is good only together with proof of the key
+// that it is bound to (RFC 8705 §3.2, RFC 9449 §6.2).
+func (a *Answer) SenderConstrained() bool { return a.bound }
 
 // Expires returns exp without leeway, or the zero time if there is none.
 func (a *Answer) Expires() time.Time { return a.expires }

@@ -78,6 +78,11 @@ func (a *Answer) read(name string, value jsontext.Value, client, session string)
 	case "jti":
 		a.id, ok = strictjson.String(value)
 		ok = ok && a.id != ""
+	case "cnf":
+		a.bound = true
+	case "token_type":
+		kind, _ := strictjson.String(value)
+		a.bound = a.bound || strings.EqualFold(kind, "DPoP")
 	case "username":
 		_, ok = strictjson.String(value)
 	case "sub", "client_id", "sid":
@@ -93,6 +98,9 @@ func (a *Answer) read(name string, value jsontext.Value, client, session string)
 }
 
 func isOtherKind(name string, value jsontext.Value) bool {
+	if name == "events" {
+		return value.Kind() == '{' // a security event token (RFC 8417 §2.2)
+	}
 	if name != "token_type" && name != "token_use" && name != "typ" {
 		return false
 	}

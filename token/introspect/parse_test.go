@@ -54,6 +54,28 @@ func TestActiveIsABooleanThatStandsAlone(t *testing.T) {
 
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
+func TestAnswerSaysWhetherATokenIsBoundToItsSender(t *testing.T) {
+	for members, want := range map[string]bool{
+		`"cnf":{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"},"token_type":"DPoP"`: true,
+		`"cnf":{"x5t#S256":"bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}`:                true,
+		`"cnf":{}`:              true,
+		`"token_type":"dpop"`:   true,
+		`"cnf":null`:            false,
+		`"token_type":"Bearer"`: false,
+		`"token_type":7`:        false,
+		`"x":{"cnf":{}}`:        false,
+		`"events":["concert"]`:  false,
+	} {
+		a, err := parse([]byte(`{"active":true,`+members+`}`), "sub", "sid")
+		if err != nil || a.SenderConstrained() != want {
+			t.Errorf("%s: %v, %v", members, a, err)
+		}
+	}
+	if _, err := parse([]byte(`{"active":true,"events":{"urn:example:event":{}}}`), "sub", "sid"); !errors.Is(err, ErrInactive) {
+		t.Errorf("a security event token: %v", err)
+	}
+}
+
 // A member of the wrong type is not taken for absent: the server is broken.
 func TestMistypedMembersAreNoAnswer(t *testing.T) {
 	good := map[string][]string{
