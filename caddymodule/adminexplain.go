@@ -158,8 +158,9 @@ func (h *Handler) kindOf(found credential) string {
 	}
 }
 
-// verifyEver is verify for a token that may have expired.
+// verifyEver is verify for a token that may have expired, or be good for something else.
 func (h *Handler) verifyEver(ctx context.Context, found credential) (caller, error) {
+	found.held = true
 	c, err := h.verify(ctx, found)
 	if errors.Is(err, token.ErrExpired) && found.kind == kindToken {
 		return h.verifyExpired(ctx, found.text)
@@ -257,6 +258,7 @@ var failedChecks = []struct {
 	{token.ErrKeysUnavailable, checkUnavailable},
 	{token.ErrClaim, "claim"},
 	{errNoClaim, "claim"},
+	{token.ErrSenderConstrained, "sender_constrained"},
 	{token.ErrIssuer, "issuer"},
 	{token.ErrAudience, "audience"},
 	{token.ErrNotYetValid, "nbf"},

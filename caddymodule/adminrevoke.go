@@ -143,7 +143,7 @@ func (answer *revokeAnswer) targets(
 	down := false
 	for _, site := range sites {
 		h := site.handler
-		found := credential{text: raw}
+		found := credential{text: raw, held: true}
 		c, err := h.verify(ctx, found)
 		expired := failedCheck(err) == checkExpired
 		if expired {

@@ -42,6 +42,8 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		algorithms       <alg>...
 //		issuer           <iss>...
 //		audience         <aud>...
+//		types            <typ>...
+//		sender_constrained refuse|ignore
 //		leeway           <duration>
 //		iat_leeway       <duration>
 //		realm            <name>
@@ -184,6 +186,8 @@ func (h *Handler) checkOption(option string) error {
 		_, err = newPublicPaths(h.Public)
 	case "cors_preflight":
 		_, err = passesPreflight(h.CORSPreflight)
+	case "sender_constrained":
+		_, err = allowsBound(h.SenderConstrained)
 	case "on_revoked":
 		_, err = followsLive(h.OnRevoked)
 	case "allow_ips":
@@ -210,17 +214,18 @@ func checkEndpoint(path string) error {
 var repeatable = map[string]bool{
 	"secret": true, "public_key": true, "algorithms": true, "issuer": true, "audience": true,
 	"public": true, "allow_ips": true, "forward_identity": true, "from": true, "jwks": true,
-	"pass_schemes": true, "websocket": true,
+	"pass_schemes": true, "websocket": true, "types": true,
 }
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
 	lists := map[string]*[]string{
 		"secret": &h.Secrets, "public_key": &h.PublicKeys, "algorithms": &h.Algorithms,
 		"issuer": &h.Issuers, "audience": &h.Audiences, "public": &h.Public, "pass_schemes": &h.PassSchemes,
+		"types": &h.Types,
 	}
 	single := map[string]*string{
 		"api": &h.API, "realm": &h.Realm, "client_claim": &h.ClientClaim, "session_claim": &h.SessionClaim,
-		"cors_preflight": &h.CORSPreflight, "ready": &h.Ready, "on_revoked": &h.OnRevoked,
+		"cors_preflight": &h.CORSPreflight, "ready": &h.Ready, "on_revoked": &h.OnRevoked, "sender_constrained": &h.SenderConstrained,
 	}
 	durations := map[string]**caddy.Duration{"leeway": &h.Leeway, "iat_leeway": &h.IATLeeway}
 

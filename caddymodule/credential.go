@@ -21,6 +21,8 @@ type caller struct {
 	// identity is nil where the API judges the credential and nothing can revoke it.
 	identity *revocation.Identity
 	claims   claimSource // nil: none
+	// unfit says why a genuine token does not authorise its bearer; nil: it does.
+	unfit error
 	// unproven says that only the API knows whether the credential is genuine.
 	unproven bool
 	// session is that of an API key, nil otherwise; begun says that it is a new one.
@@ -100,7 +102,7 @@ var errUse = errors.New("the token was issued for another use")
 // judgeAs is judge for a token that is presented for one use, and must not have been issued
 // for another.
 func (h *Handler) judgeAs(r *http.Request, raw string, use revocation.Use) (caller, *refusal) {
-	c, refused := h.judge(r, credential{text: raw})
+	c, refused := h.judge(r, credential{text: raw, held: use == revocation.UseRefresh})
 	if refused == nil && !c.isFor(use) {
 		return caller{}, credentialRefusal(errUse)
 	}
@@ -142,11 +144,18 @@ func (h *Handler) verify(ctx context.Context, found credential) (caller, error) 
 	case kindScheme:
 		return caller{unproven: true}, nil
 	default:
-		return h.verifyToken(ctx, found.text)
+		c, err := h.verifyToken(ctx, found.text)
+		if err == nil && !found.held {
+			err = c.unfit
+		}
+		if err != nil {
+			return caller{}, err
+		}
+		return c, nil
 	}
 }
 
-// verifyToken verifies an access or refresh token.
+// verifyToken verifies an access or refresh token, whatever it is good for.
 func (h *Handler) verifyToken(ctx context.Context, raw string) (caller, error) {
 	if !h.takesAsJWT(raw) {
 		return h.opaque.identify(ctx, h.app, raw)
@@ -170,7 +179,7 @@ func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) 
 	id := t.Identity()
 	ages := ageLimit(id, h.tokenMaxAge)
 	if !h.lacksClaim(id) {
-		return caller{identity: id, claims: t, ages: ages}, nil
+		return caller{identity: id, claims: t, unfit: t.Unfit(), ages: ages}, nil
 	}
 	seen, err := known(ctx, h.app, id.Realm(), id.Token())
 	switch {
@@ -179,7 +188,7 @@ func (h *Handler) complete(ctx context.Context, t *token.Token) (caller, error) 
 	case seen == nil:
 		return caller{}, errNoClaim
 	}
-	return caller{identity: seen, claims: t, ages: ages}, nil
+	return caller{identity: seen, claims: t, unfit: t.Unfit(), ages: ages}, nil
 }
 
 // ageLimit returns when an identity is older than maxAge; the zero time: never.

@@ -54,6 +54,13 @@ type Handler struct {
 	// Audiences are the accepted values of aud, of which a token must have one.
 	// Default: any.
 	Audiences []string `json:"audiences,omitempty"`
+	// Types are the accepted values of typ in the header of an access token (RFC 9068 §4).
+	// Default: JWT, at+jwt, and none. Refresh tokens may have one of those as well.
+	Types []string `json:"types,omitempty"`
+	// SenderConstrained is what becomes of a token that is bound to a key of its sender (cnf:
+	// RFC 9449, RFC 8705): "refuse", because the proof is not checked here, or "ignore",
+	// where something else does. Default: refuse.
+	SenderConstrained string `json:"sender_constrained,omitempty"`
 	// Leeway is the clock difference granted for exp and nbf, at most 10m. Default: 30s.
 	Leeway *caddy.Duration `json:"leeway,omitempty"`
 	// IATLeeway is how far iat may lie in the future, at most 10m. Default: 5s. A
@@ -145,6 +152,7 @@ type Handler struct {
 	issue                       answerPaths
 	refreshToken, logoutToken   tokenPlaces
 	rotates                     bool
+	allowsBound                 bool // tokens that are bound to a key
 	learns                      bool // tokens are known from their issue
 	rotateGrace                 time.Duration
 	hasLogout                   bool

@@ -248,11 +248,13 @@ func TestDryRunPassesWhatIsTooLargeToBeRead(t *testing.T) {
 func TestOptionsWithoutEffectAreRefused(t *testing.T) {
 	const known = "opaque known\nlogin /login {\naccess a\n}\n"
 	for options, want := range map[string]string{
-		known + "leeway 11m":         "leeway",
-		known + "iat_leeway 11m":     "iat_leeway",
-		known + "audience a":         "audience",
-		known + "algorithms RS256":   "algorithms",
-		"opaque known\nlogin /login": "known",
+		known + "leeway 11m":                "leeway",
+		known + "iat_leeway 11m":            "iat_leeway",
+		known + "audience a":                "audience",
+		known + "algorithms RS256":          "algorithms",
+		known + "types at+jwt":              "types",
+		known + "sender_constrained refuse": "sender_constrained",
+		"opaque known\nlogin /login":        "known",
 		"api ecgrid\nsecret " + testSecret + "\nfrom cookie X-Session-ID":                      "cookie X-Session-ID",
 		"opaque pass\nissuer https://a.example https://b.example\nsecret " + testSecret:        "realm",
 		"secret " + testSecret + "\nissuer https://a.example https://b.example\nreset /reset/": "realm",

@@ -58,7 +58,7 @@ func (h *Handler) authorizeLogout(r *http.Request) ([]caller, *refusal) {
 	if grantErr != nil {
 		return []caller{c}, refused
 	}
-	owner, grantRefused := h.judge(r, credential{text: grant})
+	owner, grantRefused := h.judge(r, credential{text: grant, held: true})
 	switch {
 	case refused != nil && refused.reason != dialect.MissingCredential && refused.reason != dialect.ExpiredCredential:
 		return nil, refused
@@ -74,19 +74,18 @@ func (h *Handler) authorizeLogout(r *http.Request) ([]caller, *refusal) {
 	return []caller{c, owner}, nil
 }
 
-// authorizeAccess is authorize, but for the expiry of the token where that is configured.
+// authorizeAccess is authorize for who gives a token up: it may be one that does not authorise
+// its bearer and, where that is configured, one that has expired.
 func (h *Handler) authorizeAccess(r *http.Request) (caller, *refusal) {
-	c, refused := h.authorize(r)
+	found, err := h.sources.find(r)
+	found.held = true
+	c, refused := h.authorizeFound(r, found, err)
 	if refused == nil && c.identity == nil {
 		// Of this credential nothing can be revoked.
 		return caller{}, credentialRefusal(errNoClaim)
 	}
 	if refused == nil || refused.reason != dialect.ExpiredCredential || !h.acceptExpired {
 		return c, refused
-	}
-	found, err := h.sources.find(r)
-	if err != nil {
-		return caller{}, credentialRefusal(err)
 	}
 	if c, err = h.verifyExpired(r.Context(), found.text); err != nil {
 		return caller{}, credentialRefusal(err)

@@ -68,6 +68,7 @@ type opaqueTokens struct {
 	clientClaim, sessionClaim string
 	leeway                    time.Duration
 	issuers                   bool // the realm is that of the issuer
+	allowsBound               bool // tokens that are bound to a key
 	client                    *introspect.Client
 	// names are by a digest of the token, which anybody can make up at any length.
 	names *lru.Cache[[sha256.Size]byte, *opaqueToken]
@@ -102,7 +103,8 @@ func (h *Handler) newOpaqueTokens(config *Opaque) (*opaqueTokens, error) {
 	o := &opaqueTokens{
 		mode: config.Mode, realm: realm, issuers: h.Realm == "" && len(h.Issuers) > 0,
 		clientClaim: orDefault(h.ClientClaim, "sub"), sessionClaim: orDefault(h.SessionClaim, "sid"),
-		leeway: durationOr(h.Leeway, defaultLeeway),
+		leeway:      durationOr(h.Leeway, defaultLeeway),
+		allowsBound: h.allowsBound,
 	}
 	if h.hasLogout {
 		o.scope = h.logoutScope
@@ -258,7 +260,11 @@ func (o *opaqueTokens) introspect(ctx context.Context, t *opaqueToken, raw strin
 	case o.scope == revocation.ScopeClient && id.Client() == "", o.scope == revocation.ScopeSession && id.Session() == "":
 		return caller{}, errNoClaim
 	}
-	return caller{identity: id, claims: answer}, nil
+	c := caller{identity: id, claims: answer}
+	if answer.SenderConstrained() && !o.allowsBound {
+		c.unfit = token.ErrSenderConstrained
+	}
+	return c, nil
 }
 
 // identityOf reads the identity of a token in an answer about it. Without jti, the token

@@ -37,6 +37,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	settings := h.effective()
 	h.lifetime = settings.lifetime
 	h.dryRun, h.unproven = h.DryRun, unprovenLogouts
+	var err error
+	if h.allowsBound, err = allowsBound(h.SenderConstrained); err != nil {
+		return fieldError("sender_constrained", err)
+	}
 	follows, err := followsLive(h.OnRevoked)
 	if err != nil {
 		return fieldError("on_revoked", err)
@@ -134,6 +138,10 @@ func (h *Handler) checkUnused(settings Handler) error {
 	switch {
 	case h.verifier == nil && len(h.Algorithms) > 0:
 		return fieldError("algorithms", errors.New("there is no key that could have one"))
+	case h.verifier == nil && len(h.Types) > 0:
+		return fieldError("types", errors.New("there is no key for JWTs, and other tokens have none"))
+	case h.verifier == nil && !introspects && h.SenderConstrained != "":
+		return fieldError("sender_constrained", errors.New("opaque tokens say nothing about it"))
 	case h.verifier == nil && !introspects && len(h.Audiences) > 0:
 		return fieldError("audience", errors.New("opaque tokens say nothing about it"))
 	case settings.Opaque != nil && settings.Opaque.Mode == opaqueKnown && len(h.issue.access) == 0 && len(h.issue.refresh) == 0 && !h.sockets.speakRPC():
@@ -177,6 +185,7 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 		Keys:           keys,
 		Sources:        sources,
 		Algorithms:     h.Algorithms,
+		AccessTypes:    h.Types,
 		Issuers:        h.Issuers,
 		Audiences:      h.Audiences,
 		Leeway:         durationOr(h.Leeway, defaultLeeway),
@@ -189,7 +198,21 @@ func (h *Handler) newVerifier(keys []token.VerificationKey, sources []token.Sour
 		CacheMisses:    tokenMisses,
 		RequireClient:  requires(revocation.ScopeClient, watched && len(h.issue.client) > 0),
 		RequireSession: requires(revocation.ScopeSession, watched),
+
+		AllowSenderConstrained: h.allowsBound,
 	})
+}
+
+// allowsBound reads the option sender_constrained.
+func allowsBound(option string) (bool, error) {
+	switch option {
+	case "", "refuse":
+		return false, nil
+	case "ignore":
+		return true, nil
+	default:
+		return false, fmt.Errorf("%q: want refuse or ignore", option)
+	}
 }
 
 // keys returns the configured keys. Their secrets stay in unexported fields.

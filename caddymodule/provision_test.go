@@ -85,6 +85,7 @@ func TestKeysAreCheckedInTheConfiguration(t *testing.T) {
 		"large PEM":           {"public_key " + writeFile(t, strings.Repeat("x", 2<<20)), "larger"},
 		"weak RSA key":        {"public_key " + weak, "public_key: "},
 		"impossible alg":      {"secret " + testSecret + "\nalgorithms RS256", "RS256"},
+		"no type":             {"secret " + testSecret + "\ntypes \"at jwt\"", `types: "at jwt"`},
 		"none":                {"secret " + testSecret + "\nalgorithms none", "none"},
 		"large leeway":        {"secret " + testSecret + "\nleeway 11m", "leeway"},
 		"two paths alike":     {"secret " + testSecret + "\nlogin /a\nlogout /A", `path "/A" is also that of login`},

@@ -60,7 +60,7 @@ func (h *Handler) checkSubjects(r *http.Request) *refusal {
 		if err != nil {
 			return grantRefusal(err)
 		}
-		c, err := h.verify(r.Context(), credential{text: raw})
+		c, err := h.verify(r.Context(), credential{text: raw, held: true})
 		if err != nil {
 			if refused := credentialRefusal(err); refused.reason == dialect.Unavailable {
 				return refused
@@ -89,7 +89,7 @@ func grantRefusal(err error) *refusal {
 
 // exchange forwards the exchange of a refresh token for new ones.
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, raw string) error {
-	used, refused := h.judge(r, credential{text: raw})
+	used, refused := h.judge(r, credential{text: raw, held: true})
 	if refused != nil {
 		return h.refuseOr(w, r, refused, next)
 	}
@@ -170,6 +170,7 @@ func (h *Handler) checkBeside(r *http.Request) *refusal {
 	}
 	var c caller
 	if err == nil {
+		found.held = true
 		c, err = h.verify(r.Context(), found)
 	}
 	switch {

@@ -33,6 +33,9 @@ type credential struct {
 	text string
 	// session is what the request names as the session of an API key, or "".
 	session string
+	// held says that the token is not presented for access, but to be revoked, or for the
+	// API to exchange: it need not be fit for more.
+	held bool
 }
 
 type credentialKind uint8

@@ -71,7 +71,7 @@ func TestSourcesFindOneToken(t *testing.T) {
 			r := &http.Request{Header: tt.header, URL: &url.URL{Path: "/", RawQuery: tt.query}}
 			got, err := tt.sources.find(r)
 			if got.text != tt.want || !errors.Is(err, tt.err) {
-				t.Errorf("got %q, %v; want %q, %v", got, err, tt.want, tt.err)
+				t.Errorf("got %q, %v; want %q, %v", got.text, err, tt.want, tt.err)
 			}
 		})
 	}

@@ -84,7 +84,7 @@ func mediaTypes(texts []string) ([]string, error) {
 			main, sub = "application", main
 		}
 		if !httpguts.ValidHeaderFieldName(main) || !httpguts.ValidHeaderFieldName(sub) { // RFC 9110 §5.6.2: tokens as well
-			return nil, fmt.Errorf("type %q: want the typ of tokens, such as at+jwt", text)
+			return nil, fmt.Errorf("types: %q: want the typ of tokens, such as at+jwt", text)
 		}
 	}
 	return types, nil
