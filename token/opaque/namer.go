@@ -51,12 +51,12 @@ func (n *Namer) Name(raw string) (string, error) {
 	if raw == "" || len(raw) > MaxLength || !isB64Token(raw) {
 		return "", ErrMalformed
 	}
-	text := canonical(raw)
-	if ResemblesJWT(raw) {
-		var ok bool
-		if text, ok = signedPart(raw); !ok {
+	text, ok := signedPart(raw)
+	if !ok {
+		if ResemblesJWT(raw) {
 			return "", ErrMalformed
 		}
+		text = canonical(raw)
 	}
 	mac := hmac.New(sha256.New, n.key)
 	_, _ = io.WriteString(mac, text) // never fails
