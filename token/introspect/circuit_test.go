@@ -137,6 +137,7 @@ func TestOneTokenCannotKeepTheOthersAway(t *testing.T) {
 		"500":        {status(http.StatusInternalServerError), false},
 		"501":        {status(http.StatusNotImplemented), false},
 		"400":        {status(http.StatusBadRequest), false},
+		"a type":     {answers(http.StatusBadRequest, refusal(unsupportedType)), false},
 		"401":        {status(http.StatusUnauthorized), false},
 		"302":        {status(http.StatusFound), false},
 		"malformed":  {says(`{`), false},

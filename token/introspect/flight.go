@@ -117,7 +117,10 @@ func (c *Client) ask(f *flight, raw string) (verdict, error) {
 		err = errClosed
 	}
 	c.end(probe, reached, err)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrInactive):
+		return verdict{err: err, until: asked.Add(c.options.RejectTTL)}, nil
+	case err != nil:
 		return verdict{}, err
 	}
 	a, err := parse(body, c.options.ClientClaim, c.options.SessionClaim)

@@ -1,6 +1,7 @@
 package introspect
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/base64"
@@ -96,28 +97,41 @@ func (e *endpoint) post(ctx context.Context, raw string) (body []byte, reached b
 		return nil, false, e.failure(err)
 	}
 	defer resp.Body.Close()
+	refused := e.checkStatus(resp.StatusCode)
+	if refused != nil && resp.StatusCode != http.StatusBadRequest {
+		return nil, !isOverloaded(resp.StatusCode), refused
+	}
 	if err := e.checkHeader(resp); err != nil {
-		return nil, !isOverloaded(resp.StatusCode), err
+		return nil, true, cmp.Or(refused, err)
 	}
 	body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return nil, false, e.failure(err)
+		return nil, refused != nil, cmp.Or(refused, e.failure(err))
 	case len(body) > maxAnswer:
 		return nil, true, fmt.Errorf("%s: an answer of more than %d bytes", serverurl.Name(e.address), maxAnswer)
+	case refused != nil && isUnsupportedType(body):
+		return nil, true, inactive(errUnsupportedType)
+	case refused != nil:
+		return nil, true, refused
 	}
 	return body, true, nil
 }
 
+// checkStatus says what is wrong with a status.
+func (e *endpoint) checkStatus(status int) error {
+	switch status {
+	case http.StatusOK:
+		return nil
+	case http.StatusUnauthorized, http.StatusForbidden: // RFC 7662 §2.3
+		return fmt.Errorf("%s refuses the credentials that are configured for it: status %d", serverurl.Name(e.address), status)
+	default:
+		return fmt.Errorf("%s answered with status %d", serverurl.Name(e.address), status)
+	}
+}
+
 // checkHeader says what is wrong with an answer before its body is read.
 func (e *endpoint) checkHeader(resp *http.Response) error {
-	switch resp.StatusCode {
-	case http.StatusOK:
-	case http.StatusUnauthorized, http.StatusForbidden: // RFC 7662 §2.3
-		return fmt.Errorf("%s refuses the credentials that are configured for it: status %d", serverurl.Name(e.address), resp.StatusCode)
-	default:
-		return fmt.Errorf("%s answered with status %d", serverurl.Name(e.address), resp.StatusCode)
-	}
 	// net/http takes the field away with the encoding that it has asked for.
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return fmt.Errorf("%s: an answer in an encoding that was not asked for", serverurl.Name(e.address))

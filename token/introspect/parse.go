@@ -15,6 +15,14 @@ import (
 // errNotAccessToken: the server calls the token active, but says that it is another kind.
 var errNotAccessToken = errors.New("not an access token")
 
+// errUnsupportedType: the server does not answer about tokens of this kind.
+var errUnsupportedType = errors.New("the server does not introspect tokens of this type")
+
+// unsupportedType is what a server says of a token, such as a JWT, that it cannot be asked
+// about (RFC 7009 §2.2.1; of introspection no RFC says it, but servers do the same). It is
+// the one error of OAuth 2.0 that is about the token and cannot be about us.
+const unsupportedType = "unsupported_token_type"
+
 // otherKinds are the values of token_type, token_use and typ, in lower case, with which
 // servers tell the other kinds of tokens from access tokens.
 var otherKinds = []string{"refresh_token", "refresh", "offline", "id_token", "id"}
@@ -56,6 +64,22 @@ func parse(doc []byte, client, session string) (*Answer, error) {
 		return nil, inactive(errNotAccessToken)
 	}
 	return a, nil
+}
+
+// isUnsupportedType reports whether an answer with status 400 says unsupportedType, and
+// leaves no doubt.
+func isUnsupportedType(doc []byte) bool {
+	said, stated := "", false
+	err := strictjson.Members(doc, func(name string, value jsontext.Value) error {
+		switch name {
+		case "error":
+			said, _ = strictjson.String(value)
+		case "active":
+			stated = true
+		}
+		return nil
+	})
+	return err == nil && said == unsupportedType && !stated
 }
 
 // read takes the members that have a meaning here, and reports whether value has the
