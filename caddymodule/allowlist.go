@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -79,13 +80,30 @@ func (l allowList) allows(client string, addr netip.Addr) bool {
 
 // clientAddr returns the address that Caddy takes the client to have: that of the
 // connection, or what trusted proxies say. The zero Addr is in no range.
-func clientAddr(r *http.Request) netip.Addr {
-	text, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+func clientAddr(r *http.Request) netip.Addr { return clientAddrIn(r.Context()) }
+
+// clientAddrIn is clientAddr for the context of a request. In any other it is the zero Addr.
+func clientAddrIn(ctx context.Context) netip.Addr {
+	text, _ := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string)
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
 		return netip.Addr{}
 	}
 	return addr.Unmap().WithZone("")
+}
+
+// ownNetwork returns what one party is given at the least: one address of version 4, a /64
+// of version 6. That of the zero Addr is the zero Prefix.
+func ownNetwork(addr netip.Addr) netip.Prefix {
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
 }
 
 // readAllowList reads an allow-list from a file. Each line is a client and one or

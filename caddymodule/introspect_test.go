@@ -157,3 +157,59 @@ func TestIntrospectionAndJWTsSideBySide(t *testing.T) {
 	s.do("POST", "/logout", "", bearer(raw)).want(t, "logout with the JWT", 200, bodyLoggedOut)
 	s.do("GET", "/x", "", bearer("s1.a")).want(t, "the opaque token of that session", 401, bodyInvalid)
 }
+
+// TestAFloodOfOneNetworkLeavesTheAuthorizationServerToOthers has tokens from one address, and
+// from one /64, on which the server is stuck. Whoever comes from elsewhere is served.
+func TestAFloodOfOneNetworkLeavesTheAuthorizationServerToOthers(t *testing.T) {
+	for what, addr := range map[string]func(i int) string{
+		"address": func(int) string { return "192.0.2.1" },
+		"/64":     func(i int) string { return fmt.Sprintf("2001:db8:1:2::%x", 1+i) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			s, as := startIntrospection(t, "timeout 1m")
+			release := make(chan struct{})
+			as.set(func(w http.ResponseWriter, raw string) {
+				if strings.HasPrefix(raw, "stuck") {
+					<-release
+				}
+				active(w, raw)
+			})
+			var flooding sync.WaitGroup
+			t.Cleanup(flooding.Wait)
+			t.Cleanup(sync.OnceFunc(func() { close(release) }))
+			for i := range 100 {
+				flooding.Go(func() {
+					a, err := s.try("GET", "/x", "", bearer(fmt.Sprint("stuck.", i)), "X-Forwarded-For: "+addr(i))
+					if err != nil || a.status != 200 {
+						t.Errorf("one of the flood: %d, %v", a.status, err)
+					}
+				})
+			}
+			s.eventually(func() bool { return as.questions() >= 48 })
+			for i := range 5 {
+				if a := s.do("GET", "/x", "", bearer(fmt.Sprint("s1.", i)), fmt.Sprint("X-Forwarded-For: 198.51.100.", i)); a.status != 200 {
+					t.Errorf("another client: %d %s", a.status, a.body)
+				}
+			}
+		})
+	}
+}
+
+// TestTokenThatTheServerDoesNotIntrospectIsInvalid: some answer 400 about a JWT.
+func TestTokenThatTheServerDoesNotIntrospectIsInvalid(t *testing.T) {
+	s, as := startIntrospection(t, "")
+	as.set(func(w http.ResponseWriter, raw string) {
+		if strings.HasPrefix(raw, "eyJ") {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write([]byte(`{"error":"unsupported_token_type"}`))
+			return
+		}
+		active(w, raw)
+	})
+	forged := sign(t, claimsAt(time.Now()))
+	s.do("GET", "/x", "", bearer(forged)).want(t, "a JWT", 401, bodyInvalid)
+	s.do("POST", "/logout", "", bearer(forged)).want(t, "logout with a JWT", 401, bodyInvalid)
+	if a := s.do("GET", "/x", "", bearer("s1.a")); a.status != 200 {
+		t.Errorf("an opaque token: %d %s", a.status, a.body)
+	}
+}

@@ -243,7 +243,7 @@ func (o *opaqueTokens) named(ctx context.Context, app *App, raw string) (*opaque
 
 // introspect asks the authorization server.
 func (o *opaqueTokens) introspect(ctx context.Context, t *opaqueToken, raw string) (caller, error) {
-	answer, err := o.client.Introspect(ctx, raw)
+	answer, err := o.client.IntrospectFor(ctx, ownNetwork(clientAddrIn(ctx)), raw)
 	switch {
 	case errors.Is(err, introspect.ErrInactive):
 		return caller{}, err

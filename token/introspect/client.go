@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -17,7 +18,6 @@ type Client struct {
 	options  Options
 	endpoint *endpoint
 	cache    *cache
-	slots    chan struct{} // one element for each request under way
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -26,6 +26,7 @@ type Client struct {
 	mu      sync.Mutex // guards what follows
 	closed  bool
 	flights map[key]*flight
+	queue   *queue
 	circuit circuit
 }
 
@@ -44,11 +45,14 @@ func New(address string, o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	turns, err := newQueue(o.MaxConcurrent)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &Client{
 		options: o, endpoint: newEndpoint(u, o), cache: verdicts,
-		slots: make(chan struct{}, o.MaxConcurrent),
-		ctx:   ctx, cancel: cancel, flights: make(map[key]*flight),
+		ctx: ctx, cancel: cancel, flights: make(map[key]*flight), queue: turns,
 	}
 	// What has been put into the requests is not needed here.
 	c.options.ClientSecret, c.options.BearerToken = "", ""
@@ -58,6 +62,13 @@ func New(address string, o Options) (*Client, error) {
 // Introspect returns what the server says about an active token, or nil and an error
 // that wraps either ErrInactive or ErrUnavailable. ctx bounds how long it waits.
 func (c *Client) Introspect(ctx context.Context, raw string) (*Answer, error) {
+	return c.IntrospectFor(ctx, netip.Prefix{}, raw)
+}
+
+// IntrospectFor is Introspect for a token that was presented from a network. Where there
+// are more questions than may be asked at the same time, the networks take turns. The zero
+// Prefix says that it is not known from where.
+func (c *Client) IntrospectFor(ctx context.Context, from netip.Prefix, raw string) (*Answer, error) {
 	// What no server can have issued is not sent to one (RFC 6749 appendix A.12).
 	switch {
 	case raw == "":
@@ -74,7 +85,7 @@ func (c *Client) Introspect(ctx context.Context, raw string) (*Answer, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, unavailable(err)
 	}
-	v, err := c.await(ctx, k, raw)
+	v, err := c.await(ctx, k, from, raw)
 	if err != nil {
 		return nil, unavailable(err)
 	}

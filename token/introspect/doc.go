@@ -9,6 +9,9 @@
 // nothing about it. A server that is down, slow, misconfigured or that answers in any
 // unexpected way is never taken to have called a token inactive, or active.
 //
+// Errors: one error of the server is about the token, unsupported_token_type (RFC 7009
+// §2.2.1) with status 400. Such a token is not active. All others may be about us.
+//
 // One reading: an answer is one strict JSON object of at most 64 KiB, without duplicate
 // names. A known member of the wrong type makes the whole answer unusable.
 //
@@ -22,7 +25,9 @@
 // one out.
 //
 // Load: callers with the same token share one request. At most Options.MaxConcurrent
-// requests are under way; a caller that goes away leaves the queue. While the server
+// requests are under way; a caller that goes away leaves the queue. Networks take turns,
+// so that one that floods waits behind itself. One alone has three quarters of the turns
+// at most. One whose last token was not active comes after the others. While the server
 // does not answer, one request after the other tries it, Options.FailureBackoff apart,
 // and all other callers fail at once.
 //

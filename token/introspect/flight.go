@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"example.com/caddy-token-auth/token/internal/serverurl"
@@ -14,6 +15,9 @@ import (
 type flight struct {
 	callers   int           // who wait; Client.mu guards it
 	begun     bool          // the request has been sent; Client.mu guards it
+	tickets   []ticket      // while it waits for its turn; Client.mu guards it
+	party     *party        // whose turn it has; Client.mu guards it
+	turn      chan struct{} // closed when it has its turn
 	abandoned chan struct{} // closed when the last caller leaves before that
 	done      chan struct{} // closed when what follows is set
 	verdict   verdict
@@ -21,8 +25,8 @@ type flight struct {
 }
 
 // await returns the verdict about a token for which the cache has none.
-func (c *Client) await(ctx context.Context, k key, raw string) (verdict, error) {
-	f, v, err := c.board(k, raw)
+func (c *Client) await(ctx context.Context, k key, from netip.Prefix, raw string) (verdict, error) {
+	f, v, err := c.board(k, from, raw)
 	if f == nil {
 		return v, err
 	}
@@ -37,14 +41,15 @@ func (c *Client) await(ctx context.Context, k key, raw string) (verdict, error) 
 
 // board returns the flight to wait for. It is nil if there is a verdict by now, or if
 // the server will not be asked, as the error says.
-func (c *Client) board(k key, raw string) (*flight, verdict, error) {
+func (c *Client) board(k key, from netip.Prefix, raw string) (*flight, verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	now := c.options.Now()
 	if f, ok := c.flights[k]; ok {
 		f.callers++
+		c.queue.add(from, f, now)
 		return f, verdict{}, nil
 	}
-	now := c.options.Now()
 	// A flight may have landed since the cache was looked at.
 	if v, ok := c.cache.get(k, now); ok {
 		return nil, v, nil
@@ -52,8 +57,9 @@ func (c *Client) board(k key, raw string) (*flight, verdict, error) {
 	if err := c.grounded(now); err != nil {
 		return nil, verdict{}, err
 	}
-	f := &flight{callers: 1, abandoned: make(chan struct{}), done: make(chan struct{})}
+	f := &flight{callers: 1, turn: make(chan struct{}), abandoned: make(chan struct{}), done: make(chan struct{})}
 	c.flights[k] = f
+	c.queue.add(from, f, now)
 	c.running.Go(func() {
 		v, err := c.ask(f, raw)
 		c.land(k, f, v, err)
@@ -91,7 +97,9 @@ func (c *Client) land(k key, f *flight, v verdict, err error) {
 	defer c.mu.Unlock()
 	if err == nil {
 		c.cache.add(k, v, c.options.Now())
+		c.queue.judged(f.party, v.err == nil, c.options.Now())
 	}
+	c.queue.leave(f)
 	if c.flights[k] == f {
 		delete(c.flights, k)
 	}
@@ -101,10 +109,9 @@ func (c *Client) land(k key, f *flight, v verdict, err error) {
 
 // ask asks the server when it is the turn of f.
 func (c *Client) ask(f *flight, raw string) (verdict, error) {
-	if err := c.takeSlot(f); err != nil {
+	if err := c.awaitTurn(f); err != nil {
 		return verdict{}, err
 	}
-	defer func() { <-c.slots }()
 	probe, err := c.begin(f)
 	if err != nil {
 		return verdict{}, err
@@ -133,12 +140,12 @@ func (c *Client) ask(f *flight, raw string) (verdict, error) {
 	return c.judge(a, asked), nil
 }
 
-// takeSlot waits until fewer than MaxConcurrent requests are under way.
-func (c *Client) takeSlot(f *flight) error {
+// awaitTurn waits for the turn of f: at most MaxConcurrent requests are under way.
+func (c *Client) awaitTurn(f *flight) error {
 	timeout := time.NewTimer(c.options.Timeout)
 	defer timeout.Stop()
 	select {
-	case c.slots <- struct{}{}:
+	case <-f.turn:
 		return nil
 	case <-timeout.C:
 		return errBusy

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"sync"
 	"testing"
@@ -117,7 +118,7 @@ func TestAnAnswerThatHasJustComeIsUsed(t *testing.T) {
 	server := newAuthority(says(`{"active":true}`))
 	c := open(t, server, Options{})
 	expect(t, c, "the first", opaque, nil)
-	if v, err := c.await(t.Context(), c.cache.key(opaque), opaque); err != nil || v.answer == nil {
+	if v, err := c.await(t.Context(), c.cache.key(opaque), netip.Prefix{}, opaque); err != nil || v.answer == nil {
 		t.Error(err)
 	}
 	if n := server.count(); n != 1 {
@@ -129,15 +130,16 @@ func TestAnAnswerThatHasJustComeIsUsed(t *testing.T) {
 func TestNothingIsAskedForNobody(t *testing.T) {
 	server := newAuthority(says(`{"active":true}`))
 	c := open(t, server, Options{})
-	f := &flight{abandoned: make(chan struct{})}
+	f := &flight{turn: make(chan struct{}), abandoned: make(chan struct{})}
+	close(f.turn)
 	close(f.abandoned)
-	for range 20 { // whichever of slot and abandonment is seen first
+	for range 20 { // whichever of turn and abandonment is seen first
 		if _, err := c.ask(f, opaque); !errors.Is(err, errAbandoned) {
 			t.Error(err)
 		}
 	}
-	if n := server.count(); n != 0 || len(c.slots) != 0 {
-		t.Errorf("%d requests, %d slots taken", n, len(c.slots))
+	if n := server.count(); n != 0 || c.queue.free != DefaultMaxConcurrent {
+		t.Errorf("%d requests, %d turns free", n, c.queue.free)
 	}
 }
 
