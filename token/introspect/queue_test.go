@@ -44,7 +44,7 @@ func flood(ctx context.Context, c *Client, clients int, from func(client int) ne
 func waits(t *testing.T, clients int, from, genuine func(client int) netip.Prefix) float64 {
 	t.Helper()
 	var total time.Duration
-	const calls = 20
+	const calls = 10
 	synctest.Test(t, func(t *testing.T) {
 		c := open(t, newAuthority(slow), Options{})
 		ctx, cancel := context.WithCancel(t.Context())
