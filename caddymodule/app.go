@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,8 @@ type App struct {
 	CacheSize int `json:"cache_size,omitempty"`
 	// MaxTokenLifetime is the longest life of a token that the APIs issue. The
 	// logout of a client or session is remembered for as long, and a token that
-	// was issued longer ago is refused. Default: 7d.
+	// was issued longer ago is refused. Default: the longest that a preset in use documents,
+	// at least 7d.
 	MaxTokenLifetime caddy.Duration `json:"max_token_lifetime,omitempty"`
 	// MaxStaleness is how long a replica goes on trusting what it knows while the feed of a
 	// shared store is broken, at least 5s. After that it asks the store for each
@@ -55,7 +57,7 @@ type App struct {
 	sharedBy string
 	// ownDigests are those of DigestKey, nil if there is none.
 	ownDigests *digests
-	// lifetime is the greatest that a preset needs where none is configured.
+	// lifetime is the longest that a handler needs where none is configured.
 	lifetime time.Duration
 	// allowsUnchecked is OnStoreFailure.
 	allowsUnchecked bool
@@ -184,25 +186,24 @@ func (a *App) open() error {
 	return nil
 }
 
-// maxAge is how long ago a token may have been issued, for an API whose tokens live as long
-// as lifetime by its documentation, 0 if that says nothing. A configured lifetime counts
-// for all APIs. The list refuses by age too, but its limit may be that of another
-// API, or of another configuration, which was longer.
-func (a *App) maxAge(lifetime time.Duration) time.Duration {
+// raiseLifetime has the list remember logouts for as long as the tokens of one more API live by
+// its documentation; 0 if that says nothing. Each handler calls it once, before the list is
+// opened or its options are applied.
+func (a *App) raiseLifetime(lifetime time.Duration) { a.lifetime = max(a.lifetime, lifetime) }
+
+// tokenLifetime is how long a token of an API lives at most, whose tokens live as long as
+// lifetime by its documentation, 0 if that says nothing. A configured lifetime counts for all
+// APIs.
+func (a *App) tokenLifetime(lifetime time.Duration) time.Duration {
 	if a.MaxTokenLifetime != 0 {
-		lifetime = time.Duration(a.MaxTokenLifetime)
+		return time.Duration(a.MaxTokenLifetime)
 	}
-	a.lifetime = max(a.lifetime, lifetime)
-	return revocation.MaxAge(lifetime)
+	return cmp.Or(lifetime, revocation.DefaultMaxTokenLifetime)
 }
 
 func (a *App) options() revocation.Options {
-	lifetime := time.Duration(a.MaxTokenLifetime)
-	if lifetime == 0 {
-		lifetime = max(a.lifetime, revocation.DefaultMaxTokenLifetime)
-	}
 	return revocation.Options{
-		CacheSize: a.CacheSize, MaxTokenLifetime: lifetime,
+		CacheSize: a.CacheSize, MaxTokenLifetime: a.tokenLifetime(max(a.lifetime, revocation.DefaultMaxTokenLifetime)),
 		MaxStaleness: time.Duration(a.MaxStaleness), OnFeed: countFeed(logFeed(caddy.Log().Named("token_auth.feed"))),
 		OnStore: storeCalls.observe, Counters: listCounts,
 	}

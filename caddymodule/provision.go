@@ -75,6 +75,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = app.(*App)
+	h.app.raiseLifetime(h.lifetime)
 	if err := h.provisionJWTs(settings.Opaque); err != nil {
 		return err
 	}
@@ -153,8 +154,9 @@ func (h *Handler) checkUnused(settings Handler) error {
 	return nil
 }
 
-// maxAge is how long ago a token may have been issued.
-func (h *Handler) maxAge() time.Duration { return h.app.maxAge(h.lifetime) }
+// maxAge is how long ago a token may have been issued. The list refuses by age too, but its
+// limit may be that of another API, or of another configuration, which was longer.
+func (h *Handler) maxAge() time.Duration { return revocation.MaxAge(h.app.tokenLifetime(h.lifetime)) }
 
 // newDialect returns the named format with the given rules on top of it.
 func newDialect(name string, rules []dialect.Rule) (dialect.Dialect, error) {
