@@ -347,6 +347,10 @@ func TestWebSocketsAreCheckedInTheConfiguration(t *testing.T) {
 		"opaque known\nwebsocket /ws":                                                        "would ever be taken",
 		"api deribit\nwebsocket /other\nwebsocket /ws/api/v2 /other/":                        "another one has this path",
 		"api deribit\nwebsocket /x {\nprotocol jsonrpc\nlogout forward\nidle_timeout 1s\n}":  "",
+		"api deribit\nwebsocket /ws/api/v2 /ws/api/v2/":                                      "",
+		"api deribit\nwebsocket /ws/api/v2 /ws/api/v2":                                       "named twice",
+		"api deribit\nwebsocket /ws/api/v2 /WS/api/v2/":                                      "named twice",
+		"api deribit\nwebsocket /ws/api/v2\nwebsocket /ws/api/v2/":                           "another one has this path",
 		"api deribit\nwebsocket {\nprotocol none\nmax_messages_per_second 5\n}":              "",
 	} {
 		err := validate(t, options)

@@ -48,6 +48,7 @@ type peer struct {
 	t      *testing.T
 	conn   net.Conn
 	header http.Header
+	path   string
 	got    chan string // messages, in their order
 	end    chan error  // the code of a close frame, or what reading has failed with
 	mu     sync.Mutex  // serialises writes
@@ -67,7 +68,7 @@ func (e *exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer conn.Close()
-	p := &peer{t: e.t, conn: conn, header: r.Header, got: make(chan string, 10000), end: make(chan error, 1)}
+	p := &peer{t: e.t, conn: conn, header: r.Header, path: r.URL.Path, got: make(chan string, 10000), end: make(chan error, 1)}
 	e.opened <- p
 	var message []byte
 	for {

@@ -106,12 +106,32 @@ func TestExtensionsAreNotAgreedOnWhereMessagesAreRead(t *testing.T) {
 	}
 }
 
+// Public clients have the path built in with a slash at its end, and others without.
+func TestSlashAtTheEndMakesNoOtherSocket(t *testing.T) {
+	for _, option := range []string{"", "websocket /ws/api/v2/", "websocket /ws/api/v2 /ws/api/v2/ {\nidle_timeout 1h\n}"} {
+		s, e := startExchange(t, option)
+		for _, path := range []string{"/ws/api/v2", "/ws/api/v2/"} {
+			k, err := s.open(path)
+			if err != nil {
+				t.Fatalf("%q: %s: %v", option, path, err)
+			}
+			tr := &trader{socket: k, peer: <-e.opened}
+			if tr.path != path {
+				t.Errorf("%q: the API sees %s, want %s", option, tr.path, path)
+			}
+			tr.isRefused("private/buy", "{}", errUnauthorized)
+			tr.logsIn()
+			tr.works("private/buy", "{}")
+		}
+	}
+}
+
 // An upstream might take these paths for that of the WebSocket, where nobody would look
 // into the messages.
 func TestPathsThatMayBeThatOfTheSocketAreRefused(t *testing.T) {
 	s, e := startExchange(t, "public /*")
 	for _, path := range []string{
-		"/WS/api/v2", "/ws/api/v2/", "/ws//api/v2", "/ws/api/v2.json", "/ws/./api/v2", "/ws/%61pi/v2/x", "/ws/api/v2;x", "/ws/api/v2/below",
+		"/WS/api/v2", "/WS/api/v2/", "/ws/api/v2//", "/ws/api/v2%2f", "/ws//api/v2", "/ws/api/v2.json", "/ws/./api/v2", "/ws/%61pi/v2/x", "/ws/api/v2;x", "/ws/api/v2/below",
 		"/ws/api%2fv2", "/x/../ws/api/v2",
 	} {
 		if _, err := s.open(path, bearer(deribitAccess)); err == nil {

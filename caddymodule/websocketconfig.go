@@ -15,7 +15,8 @@ import (
 // WebSocket says how WebSockets at certain paths are followed. At all other paths, frames
 // are followed and not looked into or, if one has a protocol, none is let through.
 type WebSocket struct {
-	// Paths of the handshakes. They may be left out where a preset has them.
+	// Paths of the handshakes. A slash at the end of one makes no difference. They may be left
+	// out where a preset has them.
 	Paths []string `json:"paths,omitempty"`
 	// Protocol is "jsonrpc" for JSON-RPC 2.0 as Deribit's API has it: the handshake needs
 	// no credential, but each call of a method that is not public does. Or "none":
@@ -96,8 +97,11 @@ func (ws *WebSocket) check() error {
 		if err := validatePath(path); err != nil {
 			return err
 		}
-		if (&WebSocket{Paths: ws.Paths[:i]}).shares(&WebSocket{Paths: []string{path}}) {
-			return fmt.Errorf("path %q is named twice", path)
+		for _, other := range ws.Paths[:i] {
+			// Some name a path with and without the slash at its end, for servers that care.
+			if other == path || !sameSocket(other, path) && strings.EqualFold(loosePath(other), loosePath(path)) {
+				return fmt.Errorf("path %q is named twice", path)
+			}
 		}
 	}
 	switch {
@@ -127,7 +131,6 @@ type sockets []*socket
 // socket is one WebSocket, with all settings.
 type socket struct {
 	*WebSocket
-	paths []endpoint
 }
 
 func newSockets(config []*WebSocket) (sockets, error) {
@@ -147,25 +150,21 @@ func newSockets(config []*WebSocket) (sockets, error) {
 		if slices.ContainsFunc(config[:i], ws.shares) {
 			return nil, errors.New("two have a path in common")
 		}
-		s := &socket{WebSocket: ws}
-		for _, path := range ws.Paths {
-			e, err := newEndpoint(path)
-			if err != nil {
-				return nil, err
-			}
-			s.paths = append(s.paths, e)
-		}
-		all = append(all, s)
+		all = append(all, &socket{WebSocket: ws})
 	}
 	return all, nil
 }
+
+// sameSocket reports whether two paths are of one WebSocket: a slash at the end makes no
+// difference. Clients of the same API have it built in either way.
+func sameSocket(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
 
 // at returns the WebSocket that p is certainly the path of, or nil. ok is false if it is
 // none, and there must be none: where calls are judged on one WebSocket, a server that takes
 // others at any path would take the same calls there, unjudged.
 func (all sockets) at(p requestPath) (found *socket, ok bool) {
 	for _, s := range all {
-		if slices.ContainsFunc(s.paths, func(e endpoint) bool { return e.is(p) }) {
+		if p.exact != "" && slices.ContainsFunc(s.Paths, func(path string) bool { return sameSocket(path, p.exact) }) {
 			return s, true
 		}
 	}
