@@ -18,12 +18,12 @@ func TestBatchIsForwardedOnlyIfEveryCallIs(t *testing.T) {
 	c.passes("[" + publicCall + "," + withToken + `,{"method":"public/get_time"}]` + "\n")
 
 	c = connect(t, nil)
-	c.isAnswered("["+publicCall+","+privateCall+","+withToken+"]", "["+unavailable("1")+","+unauthorized(`"p"`)+","+unavailable("3")+"]")
+	c.isAnswered("["+publicCall+","+privateCall+","+withToken+"]", "["+notExecutedAnswer("1")+","+unauthorized(`"p"`)+","+notExecutedAnswer("3")+"]")
 	if len(c.open) > 0 {
 		t.Error("a call of a refused batch is taken for open")
 	}
 	c.isAnswered("["+privateCall+"]", "["+unauthorized(`"p"`)+"]")
-	c.isAnswered(`[{"method":"private/buy"},`+publicCall+`]`, "["+unavailable("1")+"]")
+	c.isAnswered(`[{"method":"private/buy"},`+publicCall+`]`, "["+notExecutedAnswer("1")+"]")
 
 	c.authenticate("own", "connection")
 	c.auth.checked = nil
@@ -33,7 +33,7 @@ func TestBatchIsForwardedOnlyIfEveryCallIs(t *testing.T) {
 	}
 	c.auth.set("live", dialect.RevokedCredential)
 	c.reaches(`[{"id":1,"result":1},{"id":"p","result":1},{"id":3,"result":1}]`)
-	c.isAnswered("["+publicCall+","+privateCall+","+withToken+"]", "["+unavailable("1")+","+unavailable(`"p"`)+","+unauthorized("3")+"]")
+	c.isAnswered("["+publicCall+","+privateCall+","+withToken+"]", "["+notExecutedAnswer("1")+","+notExecutedAnswer(`"p"`)+","+unauthorized("3")+"]")
 }
 
 func TestRefusedBatchOfNotificationsHasNoAnswer(t *testing.T) {
@@ -44,16 +44,31 @@ func TestRefusedBatchOfNotificationsHasNoAnswer(t *testing.T) {
 	}
 }
 
+// notExecutedAnswer says nothing that invites to send the batch again.
+func notExecutedAnswer(id string) string {
+	return invalidBecause(id, "another call of the batch is refused")
+}
+
+func invalidBecause(id, reason string) string {
+	return `{"jsonrpc":"2.0","id":` + id + `,"error":{"code":-32600,"message":"Invalid Request","data":{"reason":"` + reason + `"}}}`
+}
+
+func TestBatchThatIsRefusedForNowMayBeSentAgain(t *testing.T) {
+	c := connect(t, nil)
+	c.auth.set("live", dialect.Unavailable)
+	c.isAnswered("["+publicCall+","+withToken+"]", "["+unavailable("1")+","+unavailable("3")+"]")
+}
+
 func TestCallsThatCannotShareABatch(t *testing.T) {
 	auth := authCall(9)
 	for _, tc := range []struct{ name, batch, want string }{
-		{"logout", "[" + publicCall + "," + call42("private/logout", `{"access_token":"live"}`) + "]", "[" + unavailable("1") + "," + invalid("42") + "]"},
-		{"same id", `[{"id":1,"method":"public/test"},{"id":1.0,"method":"public/get_time"}]`, "[" + unavailable("1") + "," + invalid("1.0") + "]"},
-		{"two authentications", "[" + auth + "," + authCall(10) + "]", "[" + unavailable("9") + "," + invalid("10") + "]"},
-		{"private behind auth", "[" + auth + "," + privateCall + "]", "[" + unavailable("9") + "," + unauthorized(`"p"`) + "]"},
-		{"private before auth", "[" + privateCall + "," + auth + "]", "[" + unauthorized(`"p"`) + "," + unavailable("9") + "]"},
-		{"answer", `[{"id":1,"result":{"access_token":"a"}},` + `{"id":2,"method":"public/test"}]`, "[" + invalid("1") + "," + unavailable("2") + "]"},
-		{"auth without id", `[{"method":"public/auth","params":{}},` + publicCall + "]", "[" + invalid("null") + "," + unavailable("1") + "]"},
+		{"logout", "[" + publicCall + "," + call42("private/logout", `{"access_token":"live"}`) + "]", "[" + notExecutedAnswer("1") + "," + invalidBecause("42", "private/logout must not be in a batch with other calls") + "]"},
+		{"same id", `[{"id":1,"method":"public/test"},{"id":1.0,"method":"public/get_time"}]`, "[" + notExecutedAnswer("1") + "," + invalidBecause("1.0", "two calls of a batch have the same id") + "]"},
+		{"two authentications", "[" + auth + "," + authCall(10) + "]", "[" + notExecutedAnswer("9") + "," + invalidBecause("10", "only one call of a batch may ask for tokens") + "]"},
+		{"private behind auth", "[" + auth + "," + privateCall + "]", "[" + notExecutedAnswer("9") + "," + unauthorized(`"p"`) + "]"},
+		{"private before auth", "[" + privateCall + "," + auth + "]", "[" + unauthorized(`"p"`) + "," + notExecutedAnswer("9") + "]"},
+		{"answer", `[{"id":1,"result":{"access_token":"a"}},` + `{"id":2,"method":"public/test"}]`, "[" + invalid("1") + "," + notExecutedAnswer("2") + "]"},
+		{"auth without id", `[{"method":"public/auth","params":{}},` + publicCall + "]", "[" + invalid("null") + "," + notExecutedAnswer("1") + "]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := connect(t, nil)

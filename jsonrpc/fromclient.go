@@ -69,13 +69,16 @@ func refuseCombinations(calls []call) {
 	tokens, authenticating := 0, false
 	for i := range calls {
 		c := &calls[i]
-		if c.role == logsOut || c.message.identified() && seen[c.key] {
-			c.refusal = invalidCall
+		switch {
+		case c.role == logsOut:
+			c.refusal = invalidFor("private/logout must not be in a batch with other calls")
+		case c.message.identified() && seen[c.key]:
+			c.refusal = invalidFor("two calls of a batch have the same id")
 		}
 		seen[c.key] = true
 		if c.role.asksForTokens() {
 			if tokens++; tokens > 1 {
-				c.refusal = invalidCall
+				c.refusal = invalidFor("only one call of a batch may ask for tokens")
 			}
 		}
 		authenticating = authenticating || c.role == authenticates

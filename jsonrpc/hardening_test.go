@@ -36,7 +36,7 @@ func TestDisguisedPrivateCallsDoNotPass(t *testing.T) {
 		{"array around", `[[{"id":1,"method":"private/buy"}]]`, invalid(null)},
 		{"object around", `{"id":1,"method":"public/test"}` + "\n" + `{"id":2,"method":"private/buy"}`, parseError},
 		{"array behind", `{"id":1,"method":"public/test"},{"id":2,"method":"private/buy"}`, parseError},
-		{"behind a public call", `[{"id":1,"method":"public/test"},{"id":2,"method":"private/buy"}]`, "[" + unavailable("1") + "," + unauthorized("2") + "]"},
+		{"behind a public call", `[{"id":1,"method":"public/test"},{"id":2,"method":"private/buy"}]`, "[" + notExecutedAnswer("1") + "," + unauthorized("2") + "]"},
 		{"among many", `[` + strings.TrimSuffix(strings.TrimPrefix(batch(99), "["), "]") + `,{"method":"private/buy"}]`, ""},
 		{"in too many", batch(1000), invalid(null)},
 		{"comment", `{"id":1,"method":"public/test"/*","method":"private/buy"*/}`, parseError},
