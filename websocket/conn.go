@@ -60,7 +60,8 @@ type Conn struct {
 
 	heard atomic.Int64 // Unix time in nanoseconds
 
-	deciding atomic.Bool // FromClient is being called
+	deciding     atomic.Bool // FromClient is being called
+	closingAsked atomic.Bool // ServerClosing was called
 }
 
 // New returns a Conn for the client that is at the other end of stream. buffered is what

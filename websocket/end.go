@@ -22,7 +22,7 @@ type ending struct {
 	frame []byte      // the close frame that waits for the client
 	timer *time.Timer // calls Conn.expire
 
-	serverCloses bool // the client gets, or has got, a close frame of the upstream or the proxy
+	byServer bool // the client gets, or has got, a close frame of the upstream or the proxy
 
 	told    bool // the client has a close frame, whoever sent it, and gets nothing more
 	replied bool // the client's close frame or the end of its stream has been read
@@ -108,7 +108,7 @@ func (c *Conn) setCause(cause error) {
 
 // beginWaiting starts the time that the two sides have. The caller holds mu.
 func (c *Conn) beginWaiting() {
-	if !c.replied && (c.graceful || c.options.LastMessage != nil) {
+	if !c.replied && (c.graceful || c.options.LastMessage != nil) || c.asked {
 		c.farewell = farewellDue
 	}
 	c.timer = time.AfterFunc(c.options.CloseWait, c.expire)
@@ -191,9 +191,10 @@ func (c *Conn) end() {
 // closeQuietly closes the stream. Close returns its error.
 func (c *Conn) closeQuietly() { _ = c.closeStream() }
 
-// Close closes the stream at once. When it returns, nothing is being written to the
+// Close closes the stream at once, or once Options.ServerClosing has returned. When it returns, nothing is being written to the
 // stream, nothing will be, and no goroutine of the Conn is left.
 func (c *Conn) Close() error {
+	_ = c.serverCloses(0, "") // it is told, and nothing else
 	c.mu.Lock()
 	if !c.ended {
 		c.end()

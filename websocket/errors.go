@@ -17,8 +17,6 @@ var ErrClosed = errors.New("websocket connection is closed")
 var (
 	// ErrLength: a length has its top bit set or is not in the fewest bytes (§5.2).
 	ErrLength = errors.New("payload length is not well encoded")
-	// ErrAfterClose: bytes after a close frame (§5.5.1).
-	ErrAfterClose = errors.New("bytes after a close frame")
 	// ErrClosePayload: a close frame has one byte of payload or a status code that must
 	// not be sent (§5.5.1, §7.4).
 	ErrClosePayload = errors.New("close frame has no valid status code")

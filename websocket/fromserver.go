@@ -19,6 +19,12 @@ func (i *serverInspector) visit(kind part, b []byte) error {
 	server := &i.conn.server
 	switch kind {
 	case partControl:
+		if server.closed {
+			i.conn.beginServerClose() // before the client can answer it
+			if err := i.conn.serverCloses(server.closeCode, server.reason); err != nil {
+				return err
+			}
+		}
 		i.out = append(i.out, b...)
 		return nil
 	case partHeader:
@@ -44,6 +50,18 @@ func (i *serverInspector) visit(kind part, b []byte) error {
 	err := i.decide()
 	i.forget()
 	return err
+}
+
+// serverCloses asks, once, what becomes of the end of the upstream or the proxy. It returns
+// an error if the client is told something else.
+func (c *Conn) serverCloses(code ws.StatusCode, reason string) error {
+	if c.options.ServerClosing == nil || c.closingAsked.Swap(true) {
+		return nil
+	}
+	if d := c.options.ServerClosing(code, reason); d.action != actionPass {
+		return disconnected(d.closing)
+	}
+	return nil
 }
 
 // choose says what becomes of a frame before any of its payload is kept.

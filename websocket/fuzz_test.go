@@ -30,8 +30,7 @@ func judge(b []byte, state ws.State, inspect, extended bool, limit, fragments in
 	for r := bytes.NewReader(b); r.Len() > 0; {
 		start := len(b) - r.Len()
 		if v.closed {
-			v.rule = ErrAfterClose
-			return v
+			return v // what follows is discarded
 		}
 		h, err := ws.ReadHeader(r)
 		if errors.Is(err, ws.ErrHeaderLengthMSB) {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/gobwas/ws"
 )
 
 const (
@@ -54,6 +56,14 @@ type Options struct {
 	// upstream or the proxy closes the connection first. It is called by Read and needs
 	// FromClient.
 	LastMessage func() []byte
+	// ServerClosing, if set, is called once, before the client is told that the upstream or
+	// the proxy ends the connection: by a close frame, by the end of its stream, or by Close.
+	// It gets what the close frame says, 1005 if that has no code, or 0 if there is none.
+	// Pass lets the end go on as it is, and Disconnect tells the client something else in
+	// its place; the upstream's close frame is answered then, if the Closing is graceful.
+	// After Close it no longer counts. It is called as FromServer is, or by Close, and needs
+	// FromServer.
+	ServerClosing func(code ws.StatusCode, reason string) Decision
 	// TooLong, if set, returns what the client is told, in a text message, before a message
 	// longer than MaxMessage ends the connection. It is called as FromClient is.
 	TooLong func() []byte
@@ -109,6 +119,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("waiting time %s is negative", min(o.CloseWait, o.AnswerWait))
 	case o.InspectServer != nil && o.FromServer == nil:
 		return o, errors.New("messages of the upstream are to be inspected, but there is nothing to do it")
+	case o.ServerClosing != nil && o.FromServer == nil:
+		return o, errors.New("the end of the upstream is to be decided about, but its messages are not inspected")
 	case o.LastMessage != nil && o.FromClient == nil:
 		return o, errors.New("a last message needs inspection: without it the upstream may be in the middle of a frame")
 	}

@@ -44,6 +44,7 @@ type parser struct {
 
 	closed    bool          // there was a close frame
 	closeCode ws.StatusCode // 1005 if it has none
+	reason    string        // of that frame
 
 	stage stage
 	have  int // bytes of raw that have arrived, of a header or control frame that is incomplete
@@ -60,15 +61,12 @@ func (s *parser) held() []byte { return s.raw[:s.have] }
 func (s *parser) complete() []byte { return s.raw[:s.size] }
 
 // next takes bytes of one part from the front of b, which must not be empty. After an
-// error the parser cannot go on.
+// error, or a close frame, the parser cannot go on.
 func (s *parser) next(b []byte) (n int, kind part, err error) {
 	if s.left > 0 {
 		n = int(min(int64(len(b)), s.left))
 		s.left -= int64(n)
 		return n, partPayload, nil
-	}
-	if s.closed {
-		return 0, partHeld, ErrAfterClose
 	}
 	if s.have == 0 {
 		s.stage, s.need = stageStart, ws.MinHeaderSize
@@ -181,6 +179,7 @@ func (s *parser) readClose() error {
 		if !utf8.Valid(payload[2:n]) {
 			return ErrUTF8
 		}
+		s.reason = string(payload[2:n])
 	}
 	s.closed = true
 	return nil

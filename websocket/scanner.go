@@ -16,6 +16,9 @@ type scanner struct {
 // begins. The error is a *ViolationError or what visit has returned.
 func (s *scanner) scan(b []byte, stop bool) (n, good int, err error) {
 	for n < len(b) && !s.broken {
+		if s.closed {
+			return len(b), good, nil // what follows a close frame is discarded (§1.4)
+		}
 		taken, kind, err := s.next(b[n:])
 		if err != nil {
 			return n, good, violation(s.state.ClientSide(), err)

@@ -21,7 +21,7 @@ func (c *Conn) nextStep() step {
 		return stepEnded
 	case c.open() && silent && c.awaitsAnswer(), silent && c.farewell == farewellAsked && c.awaitsAnswer():
 		return stepAwaitAnswer
-	case c.open() && c.closeHeld != nil, c.farewell == farewellAsked && !c.awaitsAnswer():
+	case c.open() && c.closeHeld != nil, c.open() && silent && c.owesClose(), c.farewell == farewellAsked && !c.awaitsAnswer():
 		return stepSayClose
 	case c.open():
 		return stepRead
@@ -50,11 +50,16 @@ func (c *Conn) sayClose() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.open():
+	case c.open() && c.closeHeld != nil:
 		c.ready, c.closeHeld, c.closePassed = c.closeHeld, nil, true
+		return
+	case c.open():
+		c.ready, c.closePassed = c.closeAnswer(), true
 		return
 	case !c.upstreamWhole():
 		c.graceful = false // the frame that the client had begun will never be complete
+	case c.owesClose():
+		c.ready, c.closePassed = c.closeAnswer(), true
 	case c.graceful && !c.closePassed && !c.silent:
 		body := ws.NewCloseFrameBody(c.goodbye, "")
 		c.ready = masked(ws.NewCloseFrame(body))
@@ -64,6 +69,21 @@ func (c *Conn) sayClose() {
 		c.farewell = farewellNone
 		c.settle()
 	}
+}
+
+// owesClose says whether the upstream's close frame has to be answered in the client's place.
+// The caller is Read, and holds mu.
+func (c *Conn) owesClose() bool {
+	return c.serverCode != 0 && !c.closePassed && (c.asked || c.graceful)
+}
+
+// closeAnswer is the answer to the upstream's close frame. The caller holds mu.
+func (c *Conn) closeAnswer() []byte {
+	var body []byte
+	if c.serverCode != ws.StatusNoStatusRcvd {
+		body = ws.NewCloseFrameBody(c.serverCode, "")
+	}
+	return masked(ws.NewCloseFrame(body))
 }
 
 // awaitsAnswer says whether the upstream has yet to answer the last message. The caller
@@ -79,10 +99,17 @@ func (c *Conn) awaitAnswer() {
 	}
 }
 
+// AwaitUpstream has the end of the connection wait as if LastMessage had returned something,
+// for the answer to a message that the upstream has got before. It is for LastMessage.
+func (c *Conn) AwaitUpstream() { c.beginAsking() }
+
 // beginAsking starts the time that the upstream has to answer the last message.
 func (c *Conn) beginAsking() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.asked {
+		return
+	}
 	c.asked = true
 	c.patience = time.AfterFunc(c.options.AnswerWait, c.UpstreamAnswered)
 }
@@ -129,7 +156,7 @@ func (c *Conn) clientLost(err error) {
 func (c *Conn) beginServerClose() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.serverCloses = true
+	c.byServer = true
 }
 
 // endedByOthers says whether the upstream or the proxy has ended the connection: whatever
@@ -137,14 +164,14 @@ func (c *Conn) beginServerClose() {
 func (c *Conn) endedByOthers() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.serverCloses || c.ended
+	return c.byServer || c.ended
 }
 
-// serverClosed records the upstream's close frame.
-func (c *Conn) serverClosed(code ws.StatusCode) {
+// serverClosed records the upstream's close frame, and whether the client has got it.
+func (c *Conn) serverClosed(code ws.StatusCode, passed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.serverCode, c.told, c.silent = code, true, true
+	c.serverCode, c.told, c.silent = code, c.told || passed, true
 	c.settle()
 }
 

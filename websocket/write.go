@@ -34,8 +34,10 @@ func (c *Conn) relay(b []byte, stop bool) int {
 	if c.screen != nil {
 		c.screen.expect(len(b))
 	}
+	before := c.server.closed
 	n, good, err := c.server.scan(b, stop)
-	if c.server.closed {
+	closes := c.server.closed && !before
+	if closes {
 		c.beginServerClose() // before the client can answer it
 	}
 	switch {
@@ -49,8 +51,8 @@ func (c *Conn) relay(b []byte, stop bool) int {
 	if c.screen != nil {
 		c.screen.out = emptied(c.screen.out)
 	}
-	if c.server.closed {
-		c.serverClosed(c.server.closeCode)
+	if closes {
+		c.serverClosed(c.server.closeCode, err == nil)
 	}
 	if err != nil {
 		c.fail(err)
@@ -83,6 +85,12 @@ func (c *Conn) CloseWrite() error {
 		return c.endedErr()
 	}
 	c.flush()
+	if err := c.serverCloses(0, ""); err != nil {
+		c.fail(err)
+		c.serverSilent()
+		c.passTurn()
+		return c.endedErr()
+	}
 	err := errNoCloseWrite
 	if s, ok := c.stream.(interface{ CloseWrite() error }); ok {
 		err = s.CloseWrite()
