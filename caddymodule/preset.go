@@ -69,10 +69,11 @@ func deribit() *Handler {
 			AccessExpires: "result.expires_in",
 		},
 		// Nothing says that an exchanged refresh token ends.
-		Refresh:     &Refresh{Rotate: new(false)},
-		Logout:      &Logout{Scope: "session"},
-		JSONRPC:     &JSONRPC{Path: "/api/v2"},
-		WebSockets:  []*WebSocket{{Paths: []string{"/ws/api/v2"}, Protocol: protocolJSONRPC}},
+		Refresh: &Refresh{Rotate: new(false)},
+		Logout:  &Logout{Scope: "session"},
+		JSONRPC: &JSONRPC{Path: "/api/v2"},
+		// The API cancels orders after every end but its own logout.
+		WebSockets:  []*WebSocket{{Paths: []string{"/ws/api/v2"}, Protocol: protocolJSONRPC, Logout: logoutForward}},
 		Opaque:      &Opaque{Mode: opaquePass},
 		PassSchemes: []string{"deri-hmac-sha256"},
 		Responses:   "deribit",

@@ -41,6 +41,7 @@ func TestLogoutBehindALoginRevokesWhatThatHandsOut(t *testing.T) {
 	}
 	tr.isLoggedOut()
 	tr.wantEnd(1000)
+	tr.getsCall("private/logout")
 	tr.gotNothing()
 	other := s.connect(e)
 	other.isRefused("private/buy", withAccess("1554817622000.1GkAOfQz.access-1"), errUnauthorized)

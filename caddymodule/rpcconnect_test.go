@@ -47,6 +47,7 @@ func TestRPCSocketsOverHTTP3(t *testing.T) {
 		t.Errorf("the client gets frame %x %d %q", f.Header.OpCode, code, reason)
 	}
 	tr.wantEnd(1000)
+	tr.getsCall("private/logout")
 	tr.gotNothing()
 	cut.wantCut("revoked")
 	cut.getsCall("private/cancel_all")

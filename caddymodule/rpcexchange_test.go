@@ -71,6 +71,7 @@ func (e *exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p := &peer{t: e.t, conn: conn, header: r.Header, path: r.URL.Path, got: make(chan string, 10000), end: make(chan error, 1)}
 	e.opened <- p
 	var message []byte
+	closing := false
 	for {
 		f, err := readFrame(buffer.Reader)
 		if err != nil {
@@ -82,7 +83,9 @@ func (e *exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case ws.OpPing, ws.OpPong:
 		case ws.OpClose:
 			code, _ := ws.ParseCloseFrameData(f.Payload)
-			p.write(f)
+			if !closing {
+				p.write(f)
+			}
 			p.end <- closeFrameError(code)
 			return
 		case ws.OpText, ws.OpBinary, ws.OpContinuation:
@@ -90,13 +93,19 @@ func (e *exchange) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				continue
 			}
 			p.got <- string(message)
-			if answer := e.answer(message); answer != "" {
+			if answer := e.answer(message); answer == endOfSession {
+				closing = true
+				p.write(ws.NewCloseFrame(ws.NewCloseFrameBody(ws.StatusNormalClosure, "logout")))
+			} else if answer != "" {
 				p.send(answer)
 			}
 			message = nil
 		}
 	}
 }
+
+// endOfSession is an answer that is none: the connection is closed, as documented.
+const endOfSession = "close"
 
 // serveHTTP takes the calls that are made over HTTP.
 func (e *exchange) serveHTTP(w http.ResponseWriter, r *http.Request) {
@@ -134,6 +143,8 @@ func (e *exchange) answer(payload []byte) string {
 		}
 	}
 	switch call.Method {
+	case "private/logout":
+		return endOfSession
 	case "public/auth", "public/fork_token", "public/exchange_token":
 		scope, _ := call.Params["scope"].(string)
 		if name, ok := call.Params["session_name"].(string); ok {
@@ -142,8 +153,6 @@ func (e *exchange) answer(payload []byte) string {
 		return e.grant(call.ID, "connection mainaccount "+scope, 31536000)
 	case "private/enable_cancel_on_disconnect", "private/disable_cancel_on_disconnect", "public/set_heartbeat":
 		return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":"ok"}`, call.ID)
-	case "private/logout":
-		return "" // as documented; this one leaves the connection open
 	}
 	return fmt.Sprintf(`{"jsonrpc":"2.0","id":%s,"result":%q}`, call.ID, call.Method)
 }

@@ -20,7 +20,7 @@ func TestOnlyNamedPathsTakeAWebSocketWhereCallsAreJudged(t *testing.T) {
 	s, e := startExchange(t, "public /public\nwebsocket /named")
 	for path, header := range map[string][]string{
 		"/api/v2/public/test": nil, "/api/v2": nil, "/api/v2/public/auth?grant_type=client_credentials": nil, "/API/v2/public/test": nil,
-		"/api/v2/private/buy": {bearer(deribitAccess)}, "/elsewhere": {bearer(deribitAccess)}, "/public": nil, "/named/": {bearer(deribitAccess)},
+		"/api/v2/private/buy": {bearer(deribitAccess)}, "/elsewhere": {bearer(deribitAccess)}, "/public": nil, "/Named": {bearer(deribitAccess)},
 	} {
 		if _, err := s.open(path, header...); err == nil {
 			t.Errorf("%s: a WebSocket is opened", path)
@@ -239,5 +239,6 @@ func TestLogoutThroughTwoHandlersIsALogoutForBoth(t *testing.T) {
 	tr.says(callOf(42, "private/logout", "{}"))
 	tr.isLoggedOut()
 	tr.wantEnd(1000)
+	tr.getsCall("private/logout")
 	tr.gotNothing()
 }

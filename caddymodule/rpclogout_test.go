@@ -41,6 +41,7 @@ func TestRPCLogoutRevokesTheSessionAndCutsItsOtherConnections(t *testing.T) {
 			tr.says(callOf(42, "private/logout", params) + "\n")
 			tr.isLoggedOut()
 			tr.wantEnd(1000)
+			tr.getsCall("private/logout")
 			tr.gotNothing()
 			for _, other := range []*trader{byToken, byFork, refreshed} {
 				other.wantCut("revoked")
@@ -89,6 +90,7 @@ func TestRPCLogoutOfManySessionsEndsAsALogout(t *testing.T) {
 	tr.says(callOf(42, "private/logout", "{}"))
 	tr.isLoggedOut()
 	tr.wantEnd(1000)
+	tr.getsCall("private/logout")
 	tr.gotNothing()
 	other := s.connect(e)
 	for _, token := range raw {
@@ -168,30 +170,6 @@ func TestSessionsThatTheAPINamesAreItsOwn(t *testing.T) {
 	four := s.connect(e)
 	four.authenticates("public/auth", `{"want_sid":"s1"}`)
 	four.works("private/buy", "{}")
-}
-
-func TestForwardedLogoutIsAnsweredBeforeTheEnd(t *testing.T) {
-	s, e := startExchange(t, "websocket {\nlogout forward\non_unexpected_close call private/cancel_all\ncancel_on_disconnect on\n}")
-	for name, act := range map[string]func(tr *trader){
-		"closed by the API":  func(tr *trader) { _ = tr.peer.conn.Close() },
-		"refused by the API": func(tr *trader) { tr.send(`{"jsonrpc":"2.0","id":42,"error":{"code":-32601}}`) },
-	} {
-		tr := s.connect(e)
-		got := tr.logsIn()
-		tr.skip()
-		message := callOf(42, "private/logout", `{"invalidate_token":true}`) + "\n"
-		tr.says(message)
-		tr.gets(message)
-		tr.wantClose(1000, "logout")
-		act(tr)
-		if name == "refused by the API" {
-			tr.wantEnd(1000)
-		} else {
-			<-tr.end
-		}
-		tr.gotNothing()
-		s.connect(e).isRefused("private/buy", withAccess(got.Access), errUnauthorized)
-	}
 }
 
 func TestRefreshOnAConnectionReleasesTheTokenBefore(t *testing.T) {

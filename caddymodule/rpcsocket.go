@@ -101,12 +101,10 @@ type rpcConnection struct {
 	inFront *rpcConnection // the same one in a handler before this one, or nil
 	live    *liveRequest   // from tap on
 
-	// farewell is a logout that is passed on. It belongs to the client's direction.
-	farewell []byte
-
 	mu      sync.Mutex // guards what follows
 	beat    *time.Timer
 	idle    *time.Timer
+	logout  *time.Timer
 	stopped bool
 }
 
@@ -144,7 +142,7 @@ func (c *rpcConnection) tap(l *liveRequest) websocket.Options {
 	}
 	o := websocket.Options{
 		FromClient: c.fromClient, FromServer: c.fromServer, InspectServer: c.session.Awaits,
-		LastMessage: c.lastMessage, TooLong: c.tooLong, RefuseLongServerMessage: c.session.AwaitsTokens,
+		LastMessage: c.lastMessage, ServerClosing: c.serverClosing, TooLong: c.tooLong, RefuseLongServerMessage: c.session.AwaitsTokens,
 		MaxMessage: c.socket.maxMessage(), AnswerWait: answerWait,
 	}
 	if c.handler.dryRun {
@@ -159,12 +157,16 @@ func (c *rpcConnection) tap(l *liveRequest) websocket.Options {
 // unread, and what is longer still ends the connection.
 const dryRunMaxMessage = 16 << 20
 
-// stop ends what is the connection's own.
+// stop ends what is the connection's own. A logout that the API was told of has taken place,
+// whatever has ended the connection since.
 func (c *rpcConnection) stop() {
+	if c.logsOut() {
+		c.finishLogout()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true
-	for _, timer := range []*time.Timer{c.beat, c.idle} {
+	for _, timer := range []*time.Timer{c.beat, c.idle, c.logout} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -179,6 +181,7 @@ func (c *rpcConnection) fromClient(m websocket.Message) websocket.Decision {
 		return websocket.Later(func() { c.await(d) })
 	}
 	c.note(d.Refused)
+	c.watchLogout()
 	if c.handler.dryRun {
 		return websocket.Pass()
 	}
@@ -191,7 +194,7 @@ func (c *rpcConnection) fromClient(m websocket.Message) websocket.Decision {
 	case jsonrpc.Answer:
 		return websocket.Answer(d.Payload)
 	case jsonrpc.Close:
-		return c.closing(d)
+		return websocket.Disconnect(c.closing(d))
 	default:
 		return websocket.Drop()
 	}
@@ -208,16 +211,14 @@ func (c *rpcConnection) await(d jsonrpc.Decision) {
 	}
 }
 
-// closing ends the connection as the session says: normally after a logout.
-func (c *rpcConnection) closing(d jsonrpc.Decision) websocket.Decision {
+// closing is how the connection ends as the session says. The client gets what it is told
+// before that.
+func (c *rpcConnection) closing(d jsonrpc.Decision) websocket.Closing {
 	if d.Payload != nil {
 		// What cannot be delivered is not missed: the connection ends.
 		_ = c.live.socket().Send(ws.OpText, d.Payload)
 	}
-	c.farewell = d.Upstream
-	return websocket.Disconnect(websocket.Closing{
-		Code: ws.StatusCode(d.Code), Reason: d.Reason, Graceful: c.session.LoggedOut(),
-	})
+	return websocket.Closing{Code: ws.StatusCode(d.Code), Reason: d.Reason, Graceful: c.session.LoggedOut()}
 }
 
 // tooLong is what the client is told about a message that is too long to be read.
@@ -227,20 +228,28 @@ func (c *rpcConnection) tooLong() []byte {
 	return d.Payload
 }
 
-// lastMessage is what the upstream gets before the end: a logout that is passed on, or the
-// call that cancels orders.
+// lastMessage is what the upstream gets before the end: the call that cancels orders. If it
+// has got a logout it has the time to carry that out.
 func (c *rpcConnection) lastMessage() []byte {
 	switch {
 	case c.handler.dryRun:
 		return nil
-	case c.farewell != nil:
-		return c.farewell
+	case c.logsOut():
+		c.live.socket().AwaitUpstream()
+		_ = c.session.UnexpectedClose() // nothing reaches the client any more
+		return nil
 	case c.live.cutBy() == cutUnavailable:
 		return nil // the end of a configuration is not unexpected
 	case c.leftInFront():
 		return nil
 	}
 	return c.session.UnexpectedClose()
+}
+
+// logsOut reports whether the API was told of a logout and has not closed the connection yet.
+func (c *rpcConnection) logsOut() bool {
+	_, ok := c.session.LogoutDue()
+	return ok
 }
 
 // leftInFront reports whether the client has logged out at a handler before this one, which
@@ -267,6 +276,8 @@ func (c *rpcConnection) fromServer(m websocket.Message) websocket.Decision {
 		return websocket.Pass()
 	case d.Action == jsonrpc.Answer:
 		return websocket.Answer(d.Payload)
+	case d.Action == jsonrpc.Close:
+		return websocket.Disconnect(c.closing(d))
 	default:
 		return websocket.Drop()
 	}

@@ -24,7 +24,8 @@ type WebSocket struct {
 	Protocol string `json:"protocol,omitempty"`
 
 	// Logout is "close" to end private/logout here, so that the API sees its WebSocket
-	// closed normally, or "forward" to pass the call on first. Default: close.
+	// closed normally, or "forward" to pass the call on first, and to record the logout once
+	// the API has closed the connection. Default: close, or what the preset says.
 	Logout string `json:"logout,omitempty"`
 	// IdleTimeout is after what time a connection ends on which nothing at all comes from
 	// the client. Default: never.
@@ -56,6 +57,9 @@ const (
 )
 
 func (ws *WebSocket) override(with *WebSocket) {
+	if with.Protocol == protocolNone {
+		*ws = WebSocket{Paths: ws.Paths, Limits: ws.Limits}
+	}
 	overrideList(&ws.Paths, with.Paths)
 	overrideAny(&ws.Protocol, with.Protocol)
 	overrideAny(&ws.Logout, with.Logout)

@@ -32,8 +32,9 @@ type Authorizer interface {
 	// comes back in Logout.
 	Learned(ctx context.Context, grant Grant) (session string, err error)
 	// Revoke revokes what a logout ends, durably. After an error the logout is refused,
-	// for the same reason as by Learned, and the connection stays as it is. The connection
-	// itself must not be cut by it: it is closed as documented.
+	// for the same reason as by Learned, and the connection stays as it is, or, if the
+	// upstream has carried out the logout, is closed. The connection itself must not be cut
+	// by it: it is closed as documented.
 	Revoke(ctx context.Context, logout Logout) error
 }
 
@@ -123,4 +124,7 @@ type Logout struct {
 	// Sessions are the sessions that were begun on this connection, as Learned has
 	// named them, each of them once.
 	Sessions []string
+	// Forwarded says that the upstream has been told of it: it is to be recorded even if
+	// the connection has been cut, or its client has gone, meanwhile.
+	Forwarded bool
 }

@@ -21,8 +21,8 @@ const (
 	// Wait: the message is to be shown to FromClient again when Settled is closed, and
 	// at Until at the latest. No later message of the client may be shown before it.
 	Wait
-	// Close: Payload, if any, goes to the client and Upstream, if any, to the upstream.
-	// Then the client's connection is closed with Code and Reason.
+	// Close: Payload, if any, goes to the client. Then its connection is closed with Code
+	// and Reason.
 	Close
 )
 
@@ -40,6 +40,7 @@ func (a Action) String() string {
 const (
 	CloseNormal   uint16 = 1000
 	CloseTooLarge uint16 = 1009
+	CloseFailed   uint16 = 1011
 )
 
 // Decision says what becomes of a message.
@@ -47,8 +48,6 @@ type Decision struct {
 	Action Action
 	// Payload is for the client, in one text frame.
 	Payload []byte
-	// Upstream is for the upstream, in one text frame.
-	Upstream []byte
 	// Code and Reason are those of the close frame.
 	Code   uint16
 	Reason string
@@ -57,8 +56,8 @@ type Decision struct {
 	Until   time.Time
 	// Refused has the reason of every call that was refused.
 	Refused []dialect.Reason
-	// CallAnswered says that the message answers the last call: that of UnexpectedClose,
-	// or a logout that was passed on.
+	// CallAnswered says that the message answers the last call before the end: that of
+	// UnexpectedClose, or a logout that was passed on.
 	CallAnswered bool
 }
 

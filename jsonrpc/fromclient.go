@@ -18,6 +18,9 @@ func (s *Session) FromClient(ctx context.Context, message []byte) Decision {
 	if s.finished() {
 		return Decision{Action: Drop}
 	}
+	if wait, behind := s.behindLogout(); behind {
+		return wait
+	}
 	if len(message) > s.config.MaxMessage {
 		return s.TooLarge()
 	}
@@ -39,7 +42,7 @@ func (s *Session) FromClient(ctx context.Context, message []byte) Decision {
 		return s.refuseAll(calls, payload.Batch)
 	}
 	if calls[0].role == logsOut {
-		return s.logOut(ctx, &calls[0], message, payload.Batch)
+		return s.logOut(ctx, &calls[0], payload.Batch)
 	}
 	if slices.ContainsFunc(calls, func(c call) bool { return c.role.asksForTokens() }) {
 		s.config.Authorizer.Asking(ctx)
@@ -117,11 +120,15 @@ func (s *Session) compare(calls []call) (own Secret, wait Decision) {
 		if !c.message.identified() {
 			continue
 		}
-		if other := s.open[c.key]; other != nil && (c.role.observed() || other.role.observed()) {
+		// The answer to a logout that is passed on must not be another's.
+		logsOut := c.role == logsOut && s.config.ForwardLogout
+		if other := s.open[c.key]; other != nil && (logsOut || c.role.observed() || other.role.observed()) {
 			if d, ok := s.waitFor(other, now); ok {
 				return "", d
 			}
-			c.refusal = invalidCall
+			if !logsOut { // which is not refused because of that
+				c.refusal = invalidCall
+			}
 		}
 	}
 	return s.own, Decision{}

@@ -14,7 +14,7 @@ import (
 func (s *Session) Awaits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.open) > 0 || s.beat.interval > 0 || s.ended || s.loggedOut
+	return len(s.open) > 0 || s.beat.interval > 0 || s.ended || s.loggedOut || s.forwarded != nil
 }
 
 // AwaitsTokens reports whether a call that asks for tokens is open. A message of the
@@ -27,8 +27,8 @@ func (s *Session) AwaitsTokens() bool {
 }
 
 // FromServer takes note of a whole message of the upstream, text or binary, and decides
-// whether the client gets it: Forward, Drop, or Answer where the client gets another in
-// its place.
+// whether the client gets it: Forward, Drop, Answer where the client gets another in
+// its place, or Close where it answers a logout that was passed on.
 //
 // A message of more than a MiB that mentions no token is forwarded unread. One that cannot be
 // read is forwarded too, unless a call that asks for tokens is
@@ -36,13 +36,16 @@ func (s *Session) AwaitsTokens() bool {
 // gets an error of that call in place of tokens with the id of another, or none. The call
 // stays open: its own answer is still to come.
 func (s *Session) FromServer(ctx context.Context, message []byte) Decision {
+	if d, answers := s.answersLogout(ctx, message); answers {
+		return d
+	}
 	s.mu.Lock()
-	ended, closeCall, closeBatch := s.ended || s.loggedOut, s.closeCall, s.closeBatch
+	ended, closeCall := s.ended || s.loggedOut, s.closeCall
 	awaited := len(s.open) > 0 || s.beat.interval > 0 && bytes.Contains(message, []byte(testRequest))
 	asked := s.auth != nil
 	s.mu.Unlock()
 	if ended {
-		return Decision{Action: Drop, CallAnswered: closeCall != nil && isAnswer(message, *closeCall, closeBatch)}
+		return Decision{Action: Drop, CallAnswered: closeCall != nil && answerTo(message, *closeCall, false) != nil}
 	}
 	if !awaited || len(message) > maxRead && !mayMentionTokens(message) {
 		return Decision{Action: Forward}
@@ -108,15 +111,21 @@ func mayMentionTokens(message []byte) bool {
 	return bytes.Contains(message, []byte("_token")) || bytes.Contains(message, []byte(`\u`))
 }
 
-// isAnswer reports whether message is the answer to the call with this id, which may have
-// been in a batch of one.
-func isAnswer(message []byte, key idKey, batch bool) bool {
+// answerTo returns message if it is the answer to the call with this id, which may have
+// been in a batch of one, and nil otherwise.
+func answerTo(message []byte, key idKey, batch bool) *Message {
+	if len(message) > maxRead {
+		return nil
+	}
 	payload, err := Parse(message)
 	if err != nil || payload.Batch && !batch || len(payload.Messages) > 1 {
-		return false
+		return nil
 	}
 	m := &payload.Messages[0]
-	return m.Kind == Response && m.identified() && keyOf(m.ID) == key
+	if m.Kind != Response || !m.identified() || keyOf(m.ID) != key {
+		return nil
+	}
+	return m
 }
 
 // strayTokens returns the id of the open call that asks for tokens if m holds some that are

@@ -17,6 +17,8 @@ const (
 	DefaultMaxMessage = 64 << 10
 	// DefaultAnswerTimeout is the default of Config.AnswerTimeout.
 	DefaultAnswerTimeout = 10 * time.Second
+	// DefaultLogoutTimeout is the default of Config.LogoutTimeout.
+	DefaultLogoutTimeout = 5 * time.Second
 
 	// MaxSessions is how many sessions may be begun on one connection. Deribit has 16
 	// for one API key.
@@ -36,8 +38,12 @@ type Config struct {
 	// AnswerTimeout is how long calls wait for the answer to an earlier one that
 	// decides about them, such as public/auth.
 	AnswerTimeout time.Duration
-	// ForwardLogout passes private/logout on to the upstream too.
+	// ForwardLogout passes private/logout on to the upstream first. It is recorded once the
+	// upstream has closed the connection, and not at all if that answers with an error.
 	ForwardLogout bool
+	// LogoutTimeout is how long the upstream has to do either. Then it is taken to have
+	// carried it out.
+	LogoutTimeout time.Duration
 	// CancelOnDisconnect is whether orders are cancelled when a connection is lost of
 	// which nothing else is known: the default of the accounts.
 	CancelOnDisconnect bool
@@ -60,14 +66,14 @@ type Session struct {
 	sessions []string
 	cancel   cancelOnDisconnect
 	beat     heartbeat
-	// loggingOut says that a logout is being recorded, loggedOut that it has been.
+	// loggingOut says that a logout is under way or being recorded, loggedOut that it has been.
 	loggingOut, loggedOut bool
+	// forwarded is a logout that was passed on, until it is known what becomes of it.
+	forwarded *forwardedLogout
 	// ended says that the connection ends in another way.
 	ended bool
 	// closeCall is the id of the last call to the upstream before the end, or nil.
 	closeCall *idKey
-	// closeBatch says that it was in a batch, of one.
-	closeBatch bool
 }
 
 // NewSession returns the session of a connection that has just been opened.
@@ -78,7 +84,7 @@ func NewSession(config Config) (*Session, error) {
 	if method := config.UnexpectedCloseCall; method != "" && !knownForm(method) {
 		return nil, fmt.Errorf("JSON-RPC session: %q cannot be called", method)
 	}
-	if config.MaxMessage < 0 || config.AnswerTimeout < 0 {
+	if config.MaxMessage < 0 || config.AnswerTimeout < 0 || config.LogoutTimeout < 0 {
 		return nil, errors.New("JSON-RPC session: a limit is negative")
 	}
 	if config.Now == nil {
@@ -89,6 +95,9 @@ func NewSession(config Config) (*Session, error) {
 	}
 	if config.AnswerTimeout == 0 {
 		config.AnswerTimeout = DefaultAnswerTimeout
+	}
+	if config.LogoutTimeout == 0 {
+		config.LogoutTimeout = DefaultLogoutTimeout
 	}
 	return &Session{config: config, open: make(map[idKey]*openCall)}, nil
 }
@@ -103,8 +112,8 @@ func (s *Session) TooLarge() Decision {
 	}
 }
 
-// LoggedOut reports whether the client has left by a logout: the upstream is to see a
-// normal close.
+// LoggedOut reports whether the client has left by a logout, or is about to: the upstream
+// is to see a normal close.
 func (s *Session) LoggedOut() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
