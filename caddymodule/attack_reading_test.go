@@ -99,11 +99,20 @@ func TestNoReadingOfARefreshTokenIsALogin(t *testing.T) {
 			}
 		}
 	}
+	// What is JSON to some upstream is no form, and what only looks like the path is no login.
+	for _, c := range [][2]string{
+		{"/oauth/token", `{"refresh_token":"` + raw + `"}`}, {"/oauth/token", " [{\"refresh_token\":\"" + raw + `"}]`}, {"/oauth/token", "\ufeff" + `{"refresh_token":"` + raw + `"}`},
+		{"/oauth/token.json", "grant_type=password"}, {"/oauth/to-ken", "grant_type=password"}, {"/oauth/token%23", "grant_type=password"}, {"/oauth/token/", ""},
+	} {
+		if a := s.form(c[0], c[1], form); a.status != 400 {
+			t.Errorf("%s %s: %d %s", c[0], c[1], a.status, a.body)
+		}
+	}
 	if n := len(upstream.requests()); n != before {
 		t.Errorf("%d requests came through", n-before)
 	}
 	for _, body := range []string{
-		"grant_type=password&username=a&password=b", "grant_type=client_credentials&scope=refresh_token",
+		"", " ", "grant_type=password&username=a&password=b", "grant_type=client_credentials&scope=refresh_token",
 		"grant_type=authorization_code&code=refresh_token&redirect_uri=https%3A%2F%2Fa.example%2F", "grant_type=password&refresh_token=&username=a",
 	} {
 		if a := s.form("/oauth/token", body, form); a.status != 200 {

@@ -28,6 +28,10 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 	raw, err := h.refreshToken.find(r)
 	switch {
 	case errors.Is(err, errNoRefreshToken) && h.login.exact == h.refreshAt.exact:
+		// What only looks like the login may be another call, which needs a credential.
+		if !h.login.is(parsePath(requestURL(r))) {
+			return h.refuseOr(w, r, &refusal{reason: dialect.InvalidRequest, err: errAmbiguousPath}, next)
+		}
 		if refused := h.checkSubjects(r); refused != nil {
 			return h.refuseOr(w, r, refused, next)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/go-json-experiment/json/jsontext"
 	"golang.org/x/net/http/httpguts"
 
 	"example.com/caddy-token-auth/request"
@@ -208,7 +209,8 @@ func (p *tokenPlaces) addBody(c *collected, kind string, body []byte) error {
 
 func (p *tokenPlaces) addForm(c *collected, body []byte) error {
 	form, err := url.ParseQuery(string(body))
-	if err != nil {
+	// Some upstreams take for JSON what looks like it, whatever it says to be.
+	if kind := jsontext.Value(withoutByteOrderMark(body)).Kind(); err != nil || kind == '{' || kind == '[' {
 		return errNotForm
 	}
 	for name, values := range form {

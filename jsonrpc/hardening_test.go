@@ -47,7 +47,7 @@ func TestDisguisedPrivateCallsDoNotPass(t *testing.T) {
 		{"token twice", `{"id":1,"method":"private/buy","params":{"access_token":"live","access_token":"revoked"}}`, parseError},
 		{"token array", `{"id":1,"method":"private/buy","params":{"access_token":["live","revoked"]}}`, unauthorized("1")},
 		{"token by position", `{"id":1,"method":"private/buy","params":["live"]}`, unauthorized("1")},
-		{"token outside", `{"id":1,"method":"private/buy","access_token":"live"}`, unauthorized("1")},
+		{"token outside", `{"id":1,"method":"private/buy","access_token":"live"}`, invalid("1")},
 		{"token with white space", `{"id":1,"method":"private/buy","params":{"access_token":"live "}}`, unauthorized("1")},
 		{"id object", `{"id":{"id":1},"method":"private/buy","params":{"access_token":"live"}}`, invalid(null)},
 		{"id array", `{"id":[1],"method":"private/buy","params":{"access_token":"live"}}`, invalid(null)},

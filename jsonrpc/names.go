@@ -18,7 +18,12 @@ func (set lookAlikes) has(name string) bool {
 	return resembled
 }
 
+// resemble reports whether name is a name of the set, or looks like one.
+func (set lookAlikes) resemble(name string) bool { return request.Resemble(set, name) }
+
 var (
+	// tokenNames are the parameters that hold tokens.
+	tokenNames  = lookAlikes(request.NewNames("access_token", "refresh_token"))
 	memberNames = lookAlikes(request.NewNames("jsonrpc", "id", "method", "params", "result", "error"))
 	// paramNames are the parameters that this package, or the user of it, acts on.
 	paramNames = lookAlikes(request.NewNames(

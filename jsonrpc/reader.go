@@ -75,6 +75,7 @@ func (r *reader) message() (Message, error) {
 		m          Message
 		hasMethod  bool
 		wrongError bool
+		strayToken bool // a member that some server may take for a token
 	)
 	invalid := func(fault string) {
 		if m.fault == "" {
@@ -125,6 +126,7 @@ func (r *reader) message() (Message, error) {
 			if memberNames.has(name) {
 				invalid("a member looks like another")
 			}
+			strayToken = strayToken || tokenNames.resemble(name)
 			err = r.decoder.SkipValue()
 		}
 		if err != nil {
@@ -139,6 +141,8 @@ func (r *reader) message() (Message, error) {
 		invalid("a call and an answer, or two answers")
 	case wrongError:
 		invalid("error is not an object")
+	case hasMethod && strayToken:
+		invalid("a token stands outside of params")
 	case hasMethod && m.identified():
 		m.Kind = Request
 	case hasMethod:
