@@ -48,7 +48,9 @@ func (j *judged) judge(r report) []finding {
 			}
 		}
 	}
-	needsNone := r.Route == "public" || r.Route == "rpc public" || s.login != "" && r.Route == s.login && exchanged == ""
+	// What is public for the sidecar may be no route of the upstream's.
+	needsNone := r.Route == "public" || r.Route == "rpc public" || s.login != "" && r.Route == s.login && exchanged == "" ||
+		r.Route == "other" && j.needsNone()
 	for place, texts := range r.Read {
 		if !needsNone && s.isCredential(place, texts) && hasAny(texts, j.revoked.access, j.revoked.refresh) {
 			say("reads a revoked token from %s at %s", place, r.Route)
