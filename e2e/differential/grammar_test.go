@@ -419,7 +419,7 @@ func (g *grammar) path(p string) string {
 		i--
 	}
 	hex := fmt.Sprintf("%02x", p[i])
-	slash := strings.LastIndexByte(p, '/')
+	slash := max(strings.LastIndexByte(p, '/'), 0)
 	deep := func(separator string) string { return p[:slash] + separator + p[slash+1:] }
 	switch g.IntN(5) {
 	case 0: // the end
