@@ -2,6 +2,7 @@ package differential
 
 import (
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,8 +69,7 @@ func (j *judged) judge(r report) []finding {
 	case !sentRefresh && !j.needsNone():
 		say("reaches %s without a live token", r.Route)
 	}
-	if s.learns && s.login != "" && r.Route == s.login && !strings.HasPrefix(j.forwarded, "POST "+s.loginPath+" ") &&
-		!strings.HasPrefix(j.forwarded, "POST "+s.loginPath+"?") {
+	if s.learns && s.login != "" && r.Route == s.login && !j.needsNone() {
 		say("takes the login, which nobody watches")
 	}
 	return found
@@ -84,16 +84,24 @@ func (s *setup) isCredential(place string, texts []string) bool {
 var bearer = regexp.MustCompile(`(?i)^\s*bearer\s`)
 
 // plainPublic is what the sidecar forwards of paths that are public.
-var plainPublic = regexp.MustCompile(`^\w+ (/status|/static/[\w/-]*(\.\w+)?)(\?\S*)? HTTP/1\.1\r\n`)
+var plainPublic = regexp.MustCompile(`^\w+ (/status|/static/[^/]*)(\?\S*)?$`)
 
 // needsNone reports whether what was forwarded is, as it stands, a call that needs no
 // credential, which the upstream's router has no route for.
 func (j *judged) needsNone() bool {
 	method, rest, _ := strings.Cut(j.forwarded, " ")
 	target, head, _ := strings.Cut(rest, " ")
-	path, _, _ := strings.Cut(target, "?")
+	path, query, hasQuery := strings.Cut(target, "?")
+	// Every upstream decodes letters, or has no such route.
+	if decoded, err := url.PathUnescape(path); err == nil {
+		path = decoded
+	}
+	line := method + " " + path
+	if hasQuery {
+		line += "?" + query
+	}
 	isPreflight := method == "OPTIONS" && strings.Contains(head, "\r\nOrigin:") && strings.Contains(head, "\r\nAccess-Control-Request-Method:")
-	return isPreflight || plainPublic.MatchString(j.forwarded) || j.setup.loginPath != "" && path == j.setup.loginPath && method == "POST"
+	return isPreflight || plainPublic.MatchString(line) || j.setup.loginPath != "" && path == j.setup.loginPath && method == "POST"
 }
 
 // hasAny reports whether one of the texts has one of the tokens in it.
