@@ -13,6 +13,7 @@ CRASH_CYCLES ?= 50
 RELOADS      ?= 200
 HISTORY      ?= 5m
 SOAK         ?= 100000
+DIFFERENTIAL ?= 2000
 ENGINE       ?= docker
 BENCH        ?= .
 BENCHTIME    ?= 300ms
@@ -64,6 +65,10 @@ soak-connections: ## Open and end SOAK (100000) WebSockets and look for what is 
 .PHONY: history
 history: ## Kill, cut off and slow down three replicas and their store for HISTORY (5m) each, and check what they answered
 	HISTORY_DURATION=$(HISTORY) go test -count=1 -timeout 60m -v -run History ./e2e/history
+
+.PHONY: differential
+differential: ## Send DIFFERENTIAL (2000) odd requests for each configuration to real frameworks, and ask what they read
+	DIFFERENTIAL_REQUESTS=$(DIFFERENTIAL) DIFFERENTIAL_SEED=$$(date +%s) go test -count=1 -timeout 60m -run NothingThatWasNotJudged ./e2e/differential
 
 .PHONY: bench
 bench: bench-check bench-stores bench-e2e bench-websockets ## Run all benchmarks with short settings: some minutes

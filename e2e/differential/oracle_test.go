@@ -63,7 +63,7 @@ func (j *judged) judge(r report) []finding {
 	sentLive := j.request.mentions("{LIVE}") || !s.learns && j.request.mentions("{RLIVE}")
 	sentRefresh := j.request.mentions("{RLIVE}")
 	switch {
-	case needsNone, exchanged != "", sentLive:
+	case needsNone, exchanged != "", sentLive, j.isPreflight():
 	case r.Route == s.protected:
 		say("takes a protected route without a live token")
 	case !sentRefresh && !j.needsNone():
@@ -90,7 +90,7 @@ var plainPublic = regexp.MustCompile(`^\w+ (/status|/static/[^/]*)(\?\S*)?$`)
 // credential, which the upstream's router has no route for.
 func (j *judged) needsNone() bool {
 	method, rest, _ := strings.Cut(j.forwarded, " ")
-	target, head, _ := strings.Cut(rest, " ")
+	target, _, _ := strings.Cut(rest, " ")
 	path, query, hasQuery := strings.Cut(target, "?")
 	// Every upstream decodes letters, or has no such route.
 	if decoded, err := url.PathUnescape(path); err == nil {
@@ -100,8 +100,13 @@ func (j *judged) needsNone() bool {
 	if hasQuery {
 		line += "?" + query
 	}
-	isPreflight := method == "OPTIONS" && strings.Contains(head, "\r\nOrigin:") && strings.Contains(head, "\r\nAccess-Control-Request-Method:")
-	return isPreflight || plainPublic.MatchString(line) || j.setup.loginPath != "" && path == j.setup.loginPath && method == "POST"
+	return j.isPreflight() || plainPublic.MatchString(line) || j.setup.loginPath != "" && path == j.setup.loginPath && method == "POST"
+}
+
+// isPreflight reports whether what was forwarded is a CORS preflight, for whatever path.
+func (j *judged) isPreflight() bool {
+	return strings.HasPrefix(j.forwarded, "OPTIONS ") && strings.Contains(j.forwarded, "\r\nOrigin:") &&
+		strings.Contains(j.forwarded, "\r\nAccess-Control-Request-Method:")
 }
 
 // hasAny reports whether one of the texts has one of the tokens in it.
