@@ -198,7 +198,7 @@ func TestABatchPassesWholeOrNotAtAll(t *testing.T) {
 	s, e := startExchange(t, "")
 	tr := s.connect(e)
 	tr.says("[" + callOf(1, "public/test", "{}") + "," + callOf(2, "private/buy", "{}") + "]")
-	tr.wantText(`[{"jsonrpc":"2.0","id":1,"error":` + errUnavailable + `},{"jsonrpc":"2.0","id":2,"error":` + errUnauthorized + `}]`)
+	tr.wantText(`[{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"Invalid Request","data":{"reason":"another call of the batch is refused"}}},{"jsonrpc":"2.0","id":2,"error":` + errUnauthorized + `}]`)
 	tr.gotNothing()
 	batch := "[" + callOf(3, "public/test", "{}") + "," + callOf(4, "private/buy", withAccess(deribitAccess)) + "]"
 	tr.says(batch)
@@ -262,6 +262,7 @@ func TestCallsAreCounted(t *testing.T) {
 
 func TestDryRunPassesCallsThatItWouldRefuse(t *testing.T) {
 	s, e := startExchange(t, "dry_run\nwebsocket {\nidle_timeout 50ms\n}")
+	e.silentLogout()
 	tr := s.connect(e)
 	tr.works("private/buy", "{}")
 	got := tr.logsIn()

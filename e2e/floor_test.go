@@ -141,6 +141,19 @@ func (c *trader) wantEnd(code int, reason string) {
 	}
 }
 
+// wantLogout waits until the client's connection has ended after its logout: with the close
+// frame of the exchange, which gives no reason, or with that of the sidecar.
+func (c *trader) wantLogout() {
+	c.floor.t.Helper()
+	end, err := c.AwaitEnd(c.floor.ctx)
+	if err != nil {
+		c.floor.t.Fatal(err)
+	}
+	if end.Code != 1000 || end.Reason != "" && end.Reason != "logout" {
+		c.floor.t.Errorf("the client sees %v, want the end of a logout", end)
+	}
+}
+
 // sawEnd waits until the exchange has seen the end of a connection, and returns how.
 func (f *floor) sawEnd(connection int64) string {
 	f.t.Helper()

@@ -25,7 +25,7 @@ func TestLogoutEndsWhatTheSessionHasOpen(t *testing.T) {
 		if err := desk.Send("private/logout", nil); err != nil {
 			t.Fatal(err)
 		}
-		desk.wantEnd(1000, "logout")
+		desk.wantEnd(1000, "")
 		same.wantEnd(4001, "revoked")
 		for _, c := range []*trader{foreign, nobody} {
 			c.call("public/test", nil)
@@ -85,7 +85,7 @@ func TestTokensOfASessionEndWithIt(t *testing.T) {
 	if err := c.Send("private/logout", params{"access_token": second.Access}); err != nil {
 		t.Fatal(err)
 	}
-	c.wantEnd(1000, "logout")
+	c.wantEnd(1000, "")
 	other.wantEnd(4001, "revoked")
 	again := f.connect(0)
 	for _, g := range all {
@@ -93,13 +93,10 @@ func TestTokensOfASessionEndWithIt(t *testing.T) {
 	}
 }
 
-// TestLogoutIsForwarded stands in front of an exchange for which nothing but a logout is
-// graceful.
+// TestLogoutIsForwarded stands in front of the documented exchange, for which nothing but a
+// logout is graceful.
 func TestLogoutIsForwarded(t *testing.T) {
-	f := newFloor(t, fakeexchange.Options{CancelOnDisconnect: true, OnlyLogoutIsGraceful: true, Logout: true}, 1, `api deribit
-		websocket {
-			logout forward
-		}`)
+	f := newFloor(t, fakeexchange.Options{}, 1, "api deribit")
 	c := f.connect(0)
 	g := c.authenticate("session:desk")
 	c.call("private/enable_cancel_on_disconnect", nil)
@@ -107,7 +104,7 @@ func TestLogoutIsForwarded(t *testing.T) {
 	if err := c.Send("private/logout", nil); err != nil {
 		t.Fatal(err)
 	}
-	c.wantEnd(1000, "logout")
+	c.wantEnd(1000, "")
 	if seen := f.sawEnd(1); seen != string(fakeexchange.EndLogout) || len(f.exchange.OpenOrders(traderAccount)) != 1 {
 		t.Errorf("the exchange sees %q, %d orders are left", seen, len(f.exchange.OpenOrders(traderAccount)))
 	}

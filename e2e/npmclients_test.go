@@ -124,7 +124,7 @@ func (p *program) wantClosing(code int, reason string) {
 
 // TestNodeClient connects with the npm package ws.
 func TestNodeClient(t *testing.T) {
-	f := newFloor(t, fakeexchange.Options{Logout: true, CancelOnDisconnect: true}, 1, "api deribit")
+	f := newFloor(t, fakeexchange.Options{}, 1, "api deribit")
 	url := func(addr string) string { return "EXCHANGE_URL=ws://" + addr + fakeexchange.WebSocketPath }
 	through := f.replicas[0].addr
 	p := startClient(t, "ws.mjs", url(f.upstream), "LOGOUT=1")
@@ -133,7 +133,7 @@ func TestNodeClient(t *testing.T) {
 
 	p = startClient(t, "ws.mjs", url(through), "LOGOUT=1")
 	g := greeted(p)
-	p.wantClosing(1000, "logout")
+	p.wantClosing(1000, "")
 	f.connect(0).refused("private/get_account_summary", params{"access_token": g.Token})
 
 	p = startClient(t, "ws.mjs", url(through))
@@ -142,21 +142,21 @@ func TestNodeClient(t *testing.T) {
 	if err := other.Send("private/logout", params{"access_token": g.Token}); err != nil {
 		t.Fatal(err)
 	}
-	other.wantEnd(1000, "logout")
+	other.wantEnd(1000, "")
 	p.wantClosing(4001, "revoked")
 }
 
 // TestCCXT trades with the npm package ccxt, pointed at the sidecar, over HTTP, where it
 // signs each request, and on a WebSocket.
 func TestCCXT(t *testing.T) {
-	f := newFloor(t, fakeexchange.Options{CancelOnDisconnect: true}, 1, "api deribit")
+	f := newFloor(t, fakeexchange.Options{}, 1, "api deribit")
 	p := startClient(t, "ccxt.mjs", "EXCHANGE_HOST="+f.replicas[0].addr)
 	first := f.trade(p, 1)
 	other := f.connect(0)
 	if err := other.Send("private/logout", params{"access_token": first}); err != nil {
 		t.Fatal(err)
 	}
-	other.wantEnd(1000, "logout")
+	other.wantEnd(1000, "")
 	var end struct{ Error, Message string }
 	if p.next(&end); end.Error != "NetworkError" || !strings.HasSuffix(end.Message, "closing code 4001") {
 		t.Errorf("%s: %s", end.Error, end.Message)

@@ -17,20 +17,22 @@ type upstreamKind struct {
 }
 
 const (
-	// cancelling cancels orders by itself, and takes a close frame for a good end.
-	cancelling = iota
-	// strict cancels orders by itself, unless it is told of a logout.
-	strict
+	// documented cancels orders by itself, unless it is told of a logout.
+	documented = iota
+	// lenient cancels orders by itself, and takes a close frame for a good end.
+	lenient
 	// helpless cancels nothing: the sidecar does it.
 	helpless
 )
 
 var upstreamKinds = [...]upstreamKind{
-	cancelling: {"the exchange cancels", func(o *fakeexchange.Options) { o.CancelOnDisconnect = true }, ""},
-	strict: {"the exchange cancels unless it is told of a logout", func(o *fakeexchange.Options) {
-		o.CancelOnDisconnect, o.OnlyLogoutIsGraceful, o.Logout = true, true, true
-	}, "logout forward"},
-	helpless: {"the sidecar cancels", func(*fakeexchange.Options) {}, "on_unexpected_close call private/cancel_all"},
+	documented: {"the exchange is as documented", func(*fakeexchange.Options) {}, ""},
+	lenient: {"the exchange cancels unless it gets a close frame", func(o *fakeexchange.Options) {
+		o.CloseIsGraceful, o.NoLogout = true, true
+	}, "logout close"},
+	helpless: {"the sidecar cancels", func(o *fakeexchange.Options) {
+		o.NoCancelOnDisconnect, o.NoLogout = true, true
+	}, "logout close\n\t\t\ton_unexpected_close call private/cancel_all"},
 }
 
 // connectionEnd is a way in which a connection ends.
@@ -50,7 +52,7 @@ type connectionEnd struct {
 	// code and reason are of the close frame that the client gets; 0 if it has gone.
 	code   int
 	reason string
-	// upstream is what the exchange sees; strict ones see a logout that is forwarded.
+	// upstream is what the exchange sees; the documented one closes after a logout itself.
 	upstream string
 	// kept is whether the orders stay, by the kind of exchange.
 	kept [len(upstreamKinds)]bool
@@ -59,7 +61,7 @@ type connectionEnd struct {
 }
 
 var (
-	always = [...]bool{cancelling: true, strict: true, helpless: true}
+	always = [...]bool{documented: true, lenient: true, helpless: true}
 	never  [len(upstreamKinds)]bool
 )
 
@@ -84,7 +86,7 @@ var endings = []connectionEnd{
 	{
 		// What it means is up to the exchange. Where that does not say, only a logout is a
 		// good end.
-		name: "close frame without a logout", upstream: "close 1000", kept: [...]bool{cancelling: true, strict: false, helpless: false}, works: true,
+		name: "close frame without a logout", upstream: "close 1000", kept: [...]bool{documented: false, lenient: true, helpless: false}, works: true,
 		end: func(f *floor, c *trader, _ granted) { _ = c.Close(f.ctx, 1000) },
 	},
 	{
@@ -124,18 +126,18 @@ var endings = []connectionEnd{
 		end: func(f *floor, _ *trader, g granted) {
 			other := f.connect(1)
 			_ = other.Send("private/logout", params{"access_token": g.Access})
-			other.wantEnd(1000, "logout")
+			other.wantLogout()
 		},
 	},
 	{
 		// The exchange no longer takes a call from a client whose token has expired.
 		name: "expiry", options: fakeexchange.Options{TokenLifetime: 2 * time.Second},
-		code: 4001, reason: "expired", upstream: seenLost, kept: [...]bool{cancelling: false, strict: false, helpless: true},
+		code: 4001, reason: "expired", upstream: seenLost, kept: [...]bool{documented: false, lenient: false, helpless: true},
 		end: func(*floor, *trader, granted) {},
 	},
 	{
 		// Caddy closes the connections at both ends. See TestReloadIsSeenByBothEnds.
-		name: "reload", code: 1001, upstream: "close 1001", kept: [...]bool{cancelling: true, strict: false, helpless: true}, works: true,
+		name: "reload", code: 1001, upstream: "close 1001", kept: [...]bool{documented: false, lenient: true, helpless: true}, works: true,
 		end: func(f *floor, _ *trader, _ granted) {
 			f.replicas[0].site += "\n\theader X-Reloaded yes"
 			f.replicas[0].reload()
@@ -150,11 +152,11 @@ var endings = []connectionEnd{
 			c.call("private/get_open_orders", nil)
 			other := f.connectAfterReload()
 			_ = other.Send("private/logout", params{"access_token": g.Access})
-			other.wantEnd(1000, "logout")
+			other.wantLogout()
 		},
 	},
 	{
-		name: "shutdown", code: 1001, upstream: "close 1001", kept: [...]bool{cancelling: true, strict: false, helpless: true}, ends: true,
+		name: "shutdown", code: 1001, upstream: "close 1001", kept: [...]bool{documented: false, lenient: true, helpless: true}, ends: true,
 		end: func(f *floor, _ *trader, _ granted) {
 			if err := f.replicas[0].process.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 				f.t.Fatal(err)
@@ -193,13 +195,12 @@ func (e connectionEnd) try(t *testing.T, kind int) {
 	c.trade()
 	c.trade()
 	e.end(f, c, g)
-	if e.code != 0 {
-		c.wantEnd(e.code, e.reason)
+	reason, want := e.reason, e.upstream
+	if kind == documented && reason == "logout" {
+		reason, want = "", seenLogout // the close frame is the exchange's own
 	}
-
-	want := e.upstream
-	if kind == strict && e.reason == "logout" {
-		want = seenLogout
+	if e.code != 0 {
+		c.wantEnd(e.code, reason)
 	}
 	if seen := f.sawEnd(1); seen != want {
 		t.Errorf("the exchange sees %q, want %q", seen, want)

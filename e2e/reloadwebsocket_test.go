@@ -49,7 +49,7 @@ func TestReloadIsSeenByBothEnds(t *testing.T) {
 // TestReloadCancelsNoOrders loads the configuration again in front of an exchange on whose
 // behalf the sidecar cancels orders: connections that Caddy ends are not lost ones.
 func TestReloadCancelsNoOrders(t *testing.T) {
-	f := newFloor(t, fakeexchange.Options{}, 1, "api deribit\n\t\twebsocket {\n\t\t\ton_unexpected_close call private/cancel_all\n\t\t}")
+	f := newFloor(t, fakeexchange.Options{NoCancelOnDisconnect: true}, 1, "api deribit\n\t\twebsocket {\n\t\t\ton_unexpected_close call private/cancel_all\n\t\t}")
 	for i := range reloadedConnections {
 		c := f.connect(0)
 		c.authenticate(fmt.Sprintf("session:%d", i))

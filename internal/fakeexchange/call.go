@@ -133,7 +133,7 @@ func (x *Exchange) do(c *call) (any, *rpcError) {
 
 func (x *Exchange) dispatch(c *call) (any, *rpcError) {
 	m, ok := methods[c.method]
-	if !ok || c.method == "private/logout" && !x.options.Logout {
+	if !ok || c.method == "private/logout" && x.options.NoLogout {
 		return nil, errMethod
 	}
 	if c.connection == nil && needsWebSocket(c) {

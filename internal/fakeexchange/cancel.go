@@ -57,7 +57,7 @@ func (c *connection) cancels(a *account) bool {
 // cancelOrders cancels the orders that were given on a connection, where that is wanted.
 // x.mu is held.
 func (x *Exchange) cancelOrders(c *connection) {
-	if !x.options.CancelOnDisconnect {
+	if x.options.NoCancelOnDisconnect {
 		return
 	}
 	for _, a := range x.accounts {

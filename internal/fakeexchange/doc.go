@@ -4,15 +4,16 @@
 //
 // It has public/auth with all its grant types and real signatures, named sessions,
 // orders that rest until they are cancelled, subscriptions, heartbeats, Cancel On
-// Disconnect, and private/logout. The last two can be left out, for the kind of
-// upstream that has not got them: see Options.
+// Disconnect, and private/logout. By default all is as documented; the last two can be
+// left out, for the kind of upstream that has not got them: see Options.
 //
 // # How a connection ends, and what becomes of its orders
 //
-// A logout, and a close frame whatever its code, are graceful: the orders stay. No
-// close frame, and a heartbeat that fails, are not: with Cancel On Disconnect switched
-// on, the orders that were given on that connection are cancelled. What is switched on
-// for the account holds on each of its connections that has no setting of its own.
+// A logout alone is graceful: the orders stay. A close frame whatever its code, none, and
+// a heartbeat that fails, are not: with Cancel On Disconnect switched on, the orders that
+// were given on that connection are cancelled. What is switched on for the account holds
+// on each of its connections that has no setting of its own. Options has another kind, to
+// which a close frame is graceful too.
 //
 // Everything that happens is recorded, so that a test waits for events: Exchange.Await.
 // A connection's Ended comes after the Cancelled of its orders.

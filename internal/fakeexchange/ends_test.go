@@ -9,24 +9,24 @@ import (
 
 // TestOrdersAfterEachEnd is the rule that tests of what stands in front rely on.
 func TestOrdersAfterEachEnd(t *testing.T) {
-	all := fakeexchange.Options{CancelOnDisconnect: true, Logout: true, Second: time.Millisecond}
-	none, strict := all, all
-	none.CancelOnDisconnect = false
-	strict.OnlyLogoutIsGraceful = true
+	documented := fakeexchange.Options{Second: time.Millisecond}
+	none, lenient := documented, documented
+	none.NoCancelOnDisconnect = true
+	lenient.CloseIsGraceful = true
 	for _, tc := range []struct {
 		name string
 		end  func(*client)
 		want fakeexchange.End
 		code int
-		// kept is whether the orders stay, keptStrict also where only a logout is graceful.
-		kept, keptStrict bool
+		// kept is whether the orders stay, keptLenient where a close frame is graceful.
+		kept, keptLenient bool
 	}{
 		{"logout", func(c *client) { _ = c.Send("private/logout", nil) }, fakeexchange.EndLogout, 0, true, true},
 		{"logout that keeps the tokens", func(c *client) {
 			_ = c.Send("private/logout", params{"invalidate_token": false})
 		}, fakeexchange.EndLogout, 0, true, true},
-		{"close frame", func(c *client) { _ = c.Close(c.ctx, 1000) }, fakeexchange.EndClose, 1000, true, false},
-		{"close frame with another code", func(c *client) { _ = c.Close(c.ctx, 1001) }, fakeexchange.EndClose, 1001, true, false},
+		{"close frame", func(c *client) { _ = c.Close(c.ctx, 1000) }, fakeexchange.EndClose, 1000, false, true},
+		{"close frame with another code", func(c *client) { _ = c.Close(c.ctx, 1001) }, fakeexchange.EndClose, 1001, false, true},
 		{"no close frame", func(c *client) { c.Drop() }, fakeexchange.EndLost, 0, false, false},
 		{"reset", func(c *client) { _ = c.Reset() }, fakeexchange.EndLost, 0, false, false},
 		{"heartbeat", func(c *client) {
@@ -38,7 +38,7 @@ func TestOrdersAfterEachEnd(t *testing.T) {
 			for _, o := range []struct {
 				fakeexchange.Options
 				kept bool
-			}{{all, tc.kept}, {none, true}, {strict, tc.keptStrict}} {
+			}{{documented, tc.kept}, {none, true}, {lenient, tc.keptLenient}} {
 				x := start(t, o.Options)
 				trader, other := x.connect(), x.connect()
 				for _, c := range []*client{trader, other} {
@@ -79,7 +79,7 @@ func TestScopesOfCancelOnDisconnect(t *testing.T) {
 		{"the connection counts before the account", []step{{"disable", "connection"}}, []step{{"enable", "account"}}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			x := start(t, fakeexchange.Options{CancelOnDisconnect: true})
+			x := start(t, fakeexchange.Options{})
 			c, other := x.connect(), x.connect()
 			for who, steps := range map[*client][]step{c: tc.steps, other: tc.another} {
 				who.authenticate("alice", "")
@@ -117,7 +117,7 @@ func TestHeartbeatThatIsAnsweredGoesOn(t *testing.T) {
 }
 
 func TestCloseEndsEveryConnection(t *testing.T) {
-	x := start(t, fakeexchange.Options{CancelOnDisconnect: true})
+	x := start(t, fakeexchange.Options{})
 	c := x.connect()
 	c.authenticate("alice", "")
 	c.call("private/enable_cancel_on_disconnect", nil)

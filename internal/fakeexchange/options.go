@@ -26,13 +26,13 @@ type Client struct {
 type Options struct {
 	// Clients maps each client_id to its client. At least one.
 	Clients map[string]Client
-	// CancelOnDisconnect is whether orders are really cancelled. Without it the calls
-	// that switch it are answered all the same, and nothing comes of them.
-	CancelOnDisconnect bool
-	// OnlyLogoutIsGraceful makes orders be cancelled after a close frame too.
-	OnlyLogoutIsGraceful bool
-	// Logout is whether private/logout exists.
-	Logout bool
+	// NoCancelOnDisconnect leaves the orders alone. The calls that switch it are answered
+	// all the same, and nothing comes of them.
+	NoCancelOnDisconnect bool
+	// CloseIsGraceful keeps the orders after a close frame of the client.
+	CloseIsGraceful bool
+	// NoLogout leaves private/logout out.
+	NoLogout bool
 	// TokenLifetime is how long access tokens live, in whole seconds; refresh tokens
 	// have no end. Default: DefaultTokenLifetime.
 	TokenLifetime time.Duration

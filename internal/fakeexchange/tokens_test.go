@@ -60,7 +60,7 @@ func sign(secret, text string) string {
 
 func TestLogoutEndsTheTokensOfTheSession(t *testing.T) {
 	for _, invalidate := range []bool{true, false} {
-		x := start(t, fakeexchange.Options{Logout: true})
+		x := start(t, fakeexchange.Options{})
 		c, other := x.connect(), x.connect()
 		desk := c.authenticate("alice", "session:desk")
 		own := c.authenticate("alice", "")
@@ -80,7 +80,7 @@ func TestLogoutEndsTheTokensOfTheSession(t *testing.T) {
 		}
 		other.call("private/get_open_orders", params{"access_token": elsewhere.Access})
 	}
-	without := start(t, fakeexchange.Options{}).connect()
+	without := start(t, fakeexchange.Options{NoLogout: true}).connect()
 	without.authenticate("alice", "")
 	without.fails("private/logout", nil, -32601)
 }
@@ -109,7 +109,7 @@ func TestTokensExpire(t *testing.T) {
 }
 
 func TestCallsOverHTTP(t *testing.T) {
-	x := start(t, fakeexchange.Options{Logout: true})
+	x := start(t, fakeexchange.Options{})
 	token := x.connect().authenticate("alice", "session:desk").Access
 	now := strconv.FormatInt(time.Now().UnixMilli(), 10)
 	const order = "/api/v2/private/buy?amount=10&instrument_name=BTC-PERPETUAL&price=100.5"

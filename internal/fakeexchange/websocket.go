@@ -128,7 +128,7 @@ func (x *Exchange) finish(c *connection, end End, code int) {
 	x.endHeartbeat(c)
 	switch {
 	case end == EndLogout || end == EndStopped:
-	case end == EndClose && !x.options.OnlyLogoutIsGraceful:
+	case end == EndClose && x.options.CloseIsGraceful:
 	default:
 		x.cancelOrders(c)
 	}
