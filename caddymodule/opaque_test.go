@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -120,6 +121,39 @@ func TestPassLeavesGenuinenessToTheAPI(t *testing.T) {
 	s.wantRefused("the refresh token of one that was seen", seen.Refresh)
 	for _, raw := range []string{"at-from-before=", "at-from-before=="} {
 		s.wantRefused("another spelling", raw)
+	}
+}
+
+// TestFloodOfMadeUpLogoutsKeepsNobodyLoggedIn has many addresses log out with texts that they
+// have made up. Others are logged out all the same, and stay so.
+func TestFloodOfMadeUpLogoutsKeepsNobodyLoggedIn(t *testing.T) {
+	for _, addresses := range []int{65, 1000} {
+		t.Run(fmt.Sprint(addresses), func(t *testing.T) {
+			api := newOpaqueAPI(t)
+			s := startOpaque(t, api, "pass", "client", "")
+			seen := s.loginOpaque("alice")
+			var flooding sync.WaitGroup
+			for worker := range 16 {
+				flooding.Go(func() {
+					for i := worker; i < 2*1300; i += 16 {
+						from := i % addresses
+						raw := fmt.Sprintf("made-up-%d-%d", addresses, i)
+						_, _ = s.try("POST", "/logout", "", bearer(raw), fmt.Sprintf("X-Forwarded-For: 10.%d.%d.1", from>>8, from&255))
+					}
+				})
+			}
+			flooding.Wait()
+			const elsewhere, beside = "X-Forwarded-For: 198.51.100.1", "X-Forwarded-For: 10.0.5.9"
+			s.do("POST", "/logout", "", bearer("at-from-before"), elsewhere).want(t, "of a token that was not seen", 200, bodyLoggedOut)
+			s.do("POST", "/logout", "", bearer("at-of-a-neighbour"), beside).want(t, "from the network of an attacker", 200, bodyLoggedOut)
+			// What was seen being issued is not limited, wherever it comes from.
+			s.do("POST", "/logout", "", bearer(seen.Access), "X-Forwarded-For: 10.0.0.1").want(t, "of a token that was seen", 200, bodyLoggedOut)
+			s.mustLoad()
+			for _, raw := range []string{"at-from-before", "at-of-a-neighbour", seen.Access, seen.Refresh} {
+				s.wantRefused("after its logout", raw)
+			}
+			s.wantLive("another", "at-other")
+		})
 	}
 }
 
