@@ -159,7 +159,7 @@ func (o *operated) asked(what string, body, to any) {
 
 // entryLine is an entry as the admin API tells it.
 type entryLine struct {
-	Scope, Realm, ID, Session, Client string
+	Scope, Kind, Realm, ID, Session, Client string
 
 	At        time.Time
 	KeptUntil time.Time `json:"kept_until"`

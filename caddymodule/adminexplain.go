@@ -66,14 +66,20 @@ type identityAnswer struct {
 	Token   string `json:"token"`
 	Session string `json:"session,omitempty"`
 	Client  string `json:"client,omitempty"`
+	// Kind is "api_key" where Client is one.
+	Kind string `json:"kind,omitempty"`
 	// IssuedAt and Expires are left out where nobody knows. Expires includes the leeway.
 	IssuedAt time.Time `json:"issued_at,omitzero"`
 	Expires  time.Time `json:"expires,omitzero"`
 }
 
 func identityAnswerOf(id *revocation.Identity) *identityAnswer {
+	kind := ""
+	if id.Kind() == revocation.KindAPIKey {
+		kind = id.Kind().String()
+	}
 	return &identityAnswer{
-		Realm: valid(id.Realm()), Token: valid(id.Token()), Session: valid(id.Session()), Client: valid(id.Client()),
+		Kind: kind, Realm: valid(id.Realm()), Token: valid(id.Token()), Session: valid(id.Session()), Client: valid(id.Client()),
 		IssuedAt: id.IssuedAt().UTC(), Expires: id.Expires().UTC(),
 	}
 }

@@ -138,7 +138,7 @@ func (asked *listRequest) match(e revocation.Entry, scopes map[string]bool) bool
 	case revocation.ScopeSession:
 		session = e.ID
 	case revocation.ScopeClient:
-		client = e.ID
+		_, client = e.Client()
 	default:
 		token = e.ID
 	}

@@ -101,6 +101,8 @@ type entryAnswer struct {
 	// Scope is token, session or client; rotated for a token that was exchanged, issued
 	// for one that survives a cut-off, known for one that was seen being issued.
 	Scope string `json:"scope"`
+	// Kind is "api_key" for a client that is one, "" for what tokens name.
+	Kind  string `json:"kind,omitempty"`
 	Realm string `json:"realm"`
 	ID    string `json:"id"`
 	// RealmBytes and IDBytes take the place of what is no UTF-8.
@@ -125,12 +127,24 @@ func answerOf(e revocation.Entry) entryAnswer {
 	if a.Realm = e.Realm; !utf8.ValidString(e.Realm) {
 		a.Realm, a.RealmBytes = "", []byte(e.Realm)
 	}
-	if a.ID = e.ID; !utf8.ValidString(e.ID) {
-		a.ID, a.IDBytes = "", []byte(e.ID)
+	kind, id := nameOf(e)
+	if kind == revocation.KindAPIKey {
+		a.Kind = kind.String()
+	}
+	if a.ID = id; !utf8.ValidString(id) {
+		a.ID, a.IDBytes = "", []byte(id)
 	}
 	session, client := e.Owner()
 	a.Session, a.Client = valid(session), valid(client)
 	return a
+}
+
+// nameOf is what an entry is about.
+func nameOf(e revocation.Entry) (revocation.Kind, string) {
+	if e.Scope == revocation.ScopeClient {
+		return e.Client()
+	}
+	return revocation.KindSubject, e.ID
 }
 
 // keptUntil is when stores forget an entry.

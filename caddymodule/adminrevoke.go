@@ -21,6 +21,9 @@ type revokeRequest struct {
 	// one only.
 	ID    string  `json:"id"`
 	Realm *string `json:"realm"`
+	// Kind of a client that ID names: "subject", whom tokens name, or "api_key". Default: both
+	// where the realm has API keys.
+	Kind string `json:"kind"`
 	// Site is one site, by number or host name. Default: all.
 	Site string `json:"site"`
 }
@@ -47,6 +50,7 @@ type unverified struct {
 // target is one revocation that a request asks for.
 type target struct {
 	scope     revocation.Scope
+	kind      revocation.Kind // of a client
 	realm, id string
 	of        *revocation.Identity // nil if it was named
 }
@@ -57,7 +61,9 @@ var (
 	errUndated     = errors.New("nobody knows when the token was issued: only the token itself can be revoked")
 	errManyRealms  = errors.New("there are several realms: name one")
 	errOtherRealm  = errors.New("no site has this realm")
-	errTokensRealm = errors.New("a token has its own realm and id")
+	errTokensRealm = errors.New("a token has its own realm, kind and id")
+	errKind        = errors.New("kind: want subject or api_key, of a client that an id names")
+	errNoAPIKeys   = errors.New("no site with this realm takes API keys")
 )
 
 // serveRevoke revokes durably, or answers 503.
@@ -83,7 +89,7 @@ func (*adminAPI) serveRevoke(w http.ResponseWriter, r *http.Request) error {
 	answer := revokeAnswer{Revoked: []entryAnswer{}}
 	var targets []target
 	if asked.Token == "" {
-		targets, err = namedTarget(sites, scope, &asked)
+		targets, err = namedTargets(sites, scope, &asked)
 	} else {
 		targets, err = answer.targets(r.Context(), w, sites, scope, asked.Token)
 	}
@@ -105,8 +111,10 @@ func (asked *revokeRequest) check() (revocation.Scope, error) {
 	switch {
 	case (asked.Token == "") == (asked.ID == ""):
 		return 0, errTokenOrID
-	case asked.Token != "" && asked.Realm != nil:
+	case asked.Token != "" && (asked.Realm != nil || asked.Kind != ""):
 		return 0, errTokensRealm
+	case asked.Kind != "" && (asked.Scope != revocation.ScopeClient.String() || !isKind(asked.Kind)):
+		return 0, errKind
 	}
 	scope, err := revocation.ParseScope(asked.Scope)
 	if err != nil {
@@ -115,9 +123,14 @@ func (asked *revokeRequest) check() (revocation.Scope, error) {
 	return scope, nil
 }
 
-// namedTarget is what a request names by its identifier. A realm that no site has is a
+// isKind reports whether there is a kind of clients with this name.
+func isKind(name string) bool {
+	return name == revocation.KindSubject.String() || name == revocation.KindAPIKey.String()
+}
+
+// namedTargets is what a request names by an identifier. A realm that no site has is a
 // mistake: nothing would be revoked.
-func namedTarget(sites []adminSite, scope revocation.Scope, asked *revokeRequest) ([]target, error) {
+func namedTargets(sites []adminSite, scope revocation.Scope, asked *revokeRequest) ([]target, error) {
 	var realms []string
 	for _, site := range sites {
 		realms = append(realms, site.handler.realms()...)
@@ -132,7 +145,22 @@ func namedTarget(sites []adminSite, scope revocation.Scope, asked *revokeRequest
 	case !slices.Contains(realms, *asked.Realm):
 		return nil, adminError(http.StatusUnprocessableEntity, fmt.Errorf("%w: there is %q", errOtherRealm, realms))
 	}
-	return []target{{scope: scope, realm: *asked.Realm, id: asked.ID}}, nil
+	if scope != revocation.ScopeClient {
+		return []target{{scope: scope, realm: *asked.Realm, id: asked.ID}}, nil
+	}
+	hasAPIKeys := slices.ContainsFunc(sites, func(site adminSite) bool {
+		return site.handler.apiKeys != nil && site.handler.apiKeys.realm == *asked.Realm
+	})
+	var targets []target
+	for _, kind := range []revocation.Kind{revocation.KindSubject, revocation.KindAPIKey} {
+		if asked.Kind == kind.String() || asked.Kind == "" && (kind == revocation.KindSubject || hasAPIKeys) {
+			targets = append(targets, target{scope: scope, kind: kind, realm: *asked.Realm, id: asked.ID})
+		}
+	}
+	if asked.Kind == revocation.KindAPIKey.String() && !hasAPIKeys {
+		return nil, adminError(http.StatusUnprocessableEntity, errNoAPIKeys)
+	}
+	return targets, nil
 }
 
 // targets is what a token names, at each site that takes it: they may read it differently.
@@ -199,16 +227,19 @@ func (answer *revokeAnswer) refusals() error {
 }
 
 func (t *target) attempt(r *http.Request) attempt {
-	return attempt{cause: causeAdmin, from: auditAddr(r), of: t.of, scope: t.scope, realm: t.realm, id: t.id}
+	return attempt{cause: causeAdmin, from: auditAddr(r), of: t.of, scope: t.scope, kind: t.kind, realm: t.realm, id: t.id}
 }
 
 func (t *target) revoke(ctx context.Context, list *revocation.List) (revocation.Entry, error) {
-	if t.of != nil {
+	switch {
+	case t.of != nil:
 		return list.Revoke(ctx, t.of, t.scope)
+	case t.kind == revocation.KindAPIKey:
+		return list.RevokeAPIKey(ctx, t.realm, t.id)
 	}
 	return list.RevokeNamed(ctx, t.scope, t.realm, t.id)
 }
 
 func (t target) same(other target) bool {
-	return t.scope == other.scope && t.realm == other.realm && t.id == other.id
+	return t.scope == other.scope && t.kind == other.kind && t.realm == other.realm && t.id == other.id
 }

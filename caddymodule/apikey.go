@@ -25,7 +25,8 @@ import (
 type APIKey struct {
 	// Header is the field that carries the key. Default: X-API-Key.
 	Header string `json:"header,omitempty"`
-	// Keys maps the name of a key, by which the list knows the client, to its hash:
+	// Keys maps the name of a key, by which the list knows the client among those with API
+	// keys, to its hash:
 	// "sha256:" and the hexadecimal SHA-256 of the key. Without Keys and Files, the
 	// API judges whether a key is valid.
 	Keys map[string]string `json:"keys,omitempty"`
@@ -152,7 +153,7 @@ func (h *Handler) verifyAPIKey(ctx context.Context, found credential) (caller, e
 			return !ok || name != client
 		}
 	}
-	c.identity = revocation.NewIdentity(a.realm, session.ID, session.ID, client, session.Begun, time.Time{})
+	c.identity = revocation.NewAPIKeyIdentity(a.realm, session.ID, client, session.Begun)
 	c.claims = apiKeyClaims{a, c.identity}
 	c.ages = ageLimit(c.identity, a.maxAge)
 	return c, nil

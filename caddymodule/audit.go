@@ -30,6 +30,7 @@ type attempt struct {
 	of *revocation.Identity
 
 	scope     revocation.Scope
+	kind      revocation.Kind // of a client
 	realm, id string
 }
 
@@ -71,8 +72,12 @@ func (a *App) tell(asked attempt, entry revocation.Entry, err error) {
 	if err != nil {
 		fields = append(fields, zap.String("realm", asked.realm), zap.String("id", asked.id))
 	} else {
-		fields = append(fields, zap.String("realm", entry.Realm), zap.String("id", entry.ID),
+		_, id := nameOf(entry)
+		fields = append(fields, zap.String("realm", entry.Realm), zap.String("id", id),
 			zap.Time("at", entry.At), zap.Time("kept_until", keptUntil(entry)))
+	}
+	if asked.kind == revocation.KindAPIKey {
+		add("kind", asked.kind.String())
 	}
 	if asked.of != nil {
 		add("token", asked.of.Token())
@@ -102,6 +107,14 @@ func auditAddr(r *http.Request) string {
 		return r.RemoteAddr // of a Unix socket
 	}
 	return host
+}
+
+// kindOf is whose client a revocation of the given scope is about.
+func kindOf(id *revocation.Identity, scope revocation.Scope) revocation.Kind {
+	if scope == revocation.ScopeClient {
+		return id.Kind()
+	}
+	return revocation.KindSubject
 }
 
 // identifierOf is what a revocation of the given scope is about.

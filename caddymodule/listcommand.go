@@ -119,7 +119,7 @@ func copyList(from io.Reader, out *bufio.Writer, asJSON bool) (listEnd, error) {
 			return listEnd{Entries: *line.Entries, Next: line.Next}, nil
 		case !asJSON:
 			e := &line.entryAnswer
-			id := e.id()
+			id := e.named()
 			if e.Session != "" || e.Client != "" {
 				id += fmt.Sprintf(" (session %q, client %q)", e.Session, e.Client)
 			}

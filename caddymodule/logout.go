@@ -68,7 +68,7 @@ func (h *Handler) authorizeLogout(r *http.Request) ([]caller, *refusal) {
 		return []caller{c}, nil // expired or revoked already: nothing is left to revoke
 	case refused != nil:
 		return []caller{owner}, nil
-	case c.client() != owner.client() || c.identity.Realm() != owner.identity.Realm():
+	case c.identity.Realm() != owner.identity.Realm() || c.identity.ClientKey() != owner.identity.ClientKey():
 		return nil, credentialRefusal(token.ErrConflict)
 	}
 	return []caller{c, owner}, nil
@@ -116,7 +116,7 @@ func (h *Handler) logOut(r *http.Request, c *caller, scope revocation.Scope) *re
 	scope = scopeFor(c, scope)
 	asked := attempt{
 		cause: causeLogout, from: auditAddr(r), of: c.identity,
-		scope: scope, realm: c.identity.Realm(), id: identifierOf(c.identity, scope),
+		scope: scope, kind: kindOf(c.identity, scope), realm: c.identity.Realm(), id: identifierOf(c.identity, scope),
 	}
 	return h.app.revoke(r, asked, func(ctx context.Context, list *revocation.List) (revocation.Entry, error) {
 		return list.Revoke(ctx, c.identity, scope)

@@ -113,15 +113,25 @@ func (h *Handler) resetClient(r *http.Request, c *caller, segment string) *refus
 		realm = c.identity.Realm()
 	}
 	for _, client := range namesOf(segment) {
-		asked := attempt{cause: causeReset, from: auditAddr(r), by: c.identity, scope: revocation.ScopeClient, realm: realm, id: client}
-		refused := h.app.revoke(r, asked, func(ctx context.Context, list *revocation.List) (revocation.Entry, error) {
-			return list.RevokeNamed(ctx, revocation.ScopeClient, realm, client)
-		})
-		if refused != nil {
-			return refused
+		// The API may know its users and its API keys by the same names.
+		for _, kind := range h.kinds() {
+			t := target{scope: revocation.ScopeClient, kind: kind, realm: realm, id: client}
+			asked := t.attempt(r)
+			asked.cause, asked.by = causeReset, c.identity
+			if refused := h.app.revoke(r, asked, t.revoke); refused != nil {
+				return refused
+			}
 		}
 	}
 	return nil
+}
+
+// kinds are those of the clients that the handler knows.
+func (h *Handler) kinds() []revocation.Kind {
+	if h.apiKeys == nil {
+		return []revocation.Kind{revocation.KindSubject}
+	}
+	return []revocation.Kind{revocation.KindSubject, revocation.KindAPIKey}
 }
 
 // namesOf returns the identifiers that an API may read in a segment: it may take off an

@@ -16,7 +16,7 @@ import (
 
 func revokeCommand() *cobra.Command {
 	cmd := adminCommand(
-		"revoke {--token-file <file> [--scope <scope>] | --scope <scope> --id <id> [--realm <realm>]} [--site <site>] [--json]",
+		"revoke {--token-file <file> [--scope <scope>] | --scope <scope> --id <id> [--realm <realm>] [--kind <kind>]} [--site <site>] [--json]",
 		"Revokes a token, a session or a client",
 		`
 Revokes a token, or every token of a session or client issued until now, on
@@ -28,6 +28,9 @@ With --token-file (- for the standard input) a genuine token says what is
 revoked; otherwise --scope and --id do. Where only the API knows whether a
 token is genuine, any text is taken, and the answer says unproven.
 
+A client that --id names may be whom tokens name (--kind subject) or an API
+key (--kind api_key); without --kind, both are revoked.
+
 Exit codes: 0 revoked, or expired already; 1 wrong usage; 4 no instance
 answers; 5 refused, nothing was revoked; 6 it cannot be made durable at
 present.`,
@@ -36,12 +39,13 @@ present.`,
 	cmd.Flags().String("scope", "", "token, session or client (default with --token-file: token)")
 	cmd.Flags().String("id", "", "Identifier of the token, session or client")
 	cmd.Flags().String("realm", "", "Realm of the identifier (default: the only one that there is)")
+	cmd.Flags().String("kind", "", "Kind of the client that --id names: subject or api_key (default: both)")
 	cmd.Flags().String("site", "", "Number or host name of the site (default: all)")
 	return cmd
 }
 
 func runRevoke(f caddycmd.Flags) error {
-	request := revokeRequest{Scope: f.String("scope"), ID: f.String("id"), Site: f.String("site")}
+	request := revokeRequest{Scope: f.String("scope"), ID: f.String("id"), Kind: f.String("kind"), Site: f.String("site")}
 	if f.Changed("realm") {
 		request.Realm = new(f.String("realm"))
 	}
@@ -88,11 +92,19 @@ func (answer *revokeAnswer) print(to io.Writer) error {
 
 func (e *entryAnswer) id() string { return fmt.Sprintf("%q", e.ID+string(e.IDBytes)) }
 
+// named is id with the kind of a client that is an API key.
+func (e *entryAnswer) named() string {
+	if e.Kind == "" {
+		return e.id()
+	}
+	return e.id() + " (" + printable(e.Kind) + ")"
+}
+
 func (e *entryAnswer) realm() string { return fmt.Sprintf("%q", e.Realm+string(e.RealmBytes)) }
 
 // String describes the entry for a person.
 func (e *entryAnswer) String() string {
-	return fmt.Sprintf("%s %s, realm %s, at %s, kept until %s", e.Scope, e.id(), e.realm(), moment(e.At), moment(e.KeptUntil))
+	return fmt.Sprintf("%s %s, realm %s, at %s, kept until %s", e.Scope, e.named(), e.realm(), moment(e.At), moment(e.KeptUntil))
 }
 
 // printable takes what a terminal may obey out of a text that is not quoted.

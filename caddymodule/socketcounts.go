@@ -104,10 +104,7 @@ func (l *liveRequest) uncountUnder(k revocation.Key) {
 // socketKeys returns the keys of the client and of the token of id, the zero Key for what
 // it does not have.
 func socketKeys(id *revocation.Identity) (client, token revocation.Key) {
-	if id.Client() != "" {
-		client = revocation.KeyOf(revocation.ScopeClient, id.Realm(), id.Client())
-	}
-	return client, revocation.KeyOf(revocation.ScopeToken, id.Realm(), id.Token())
+	return id.ClientKey(), revocation.KeyOf(revocation.ScopeToken, id.Realm(), id.Token())
 }
 
 // socketOptions returns how frames are followed.

@@ -94,6 +94,10 @@ func CanonicalID(id string) string {
 	if len(id) <= MaxIDLength {
 		return id
 	}
+	return hashedID(id)
+}
+
+func hashedID(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
@@ -103,7 +107,7 @@ type Entry struct {
 	Scope Scope
 	// Realm separates identifiers of different issuers; at most MaxIDLength bytes.
 	Realm string
-	// ID is the token, session or client identifier; at most MaxIDLength bytes.
+	// ID is the token or session identifier, or the ClientID; at most MaxIDLength bytes.
 	ID string
 	// At is the cut-off (ScopeSession, ScopeClient), the time of the revocation
 	// (ScopeToken), the cut-off survived (ScopeIssued) or the time of issue
@@ -112,7 +116,7 @@ type Entry struct {
 	// Expires is the time from which the entry is no longer needed, because every
 	// token that it covers is refused for its age by then. To the second, rounded up.
 	Expires time.Time
-	// Note is what else there is to say about a token, in a form that is the List's
+	// Note is what else there is to say about it, in a form that is the List's
 	// own; at most MaxNoteLength bytes of any value.
 	Note string
 }

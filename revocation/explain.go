@@ -77,7 +77,9 @@ func (l *List) Explain(ctx context.Context, id *Identity) (Explanation, error) {
 	case RevokedSession:
 		e.Decisive = found[keySession]
 	case RevokedClient:
-		e.Decisive = found[keyClient]
+		if e.Decisive = found[keyClient]; !cutOff(id, e.Decisive, found[keyIssued]) {
+			e.Decisive = found[keyEveryKind]
+		}
 	case Live, TooOld, Unknown:
 	}
 	if cutOff(id, found[keySession], Entry{}) || cutOff(id, found[keyClient], Entry{}) {

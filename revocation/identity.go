@@ -9,6 +9,7 @@ import (
 // It is immutable; make it with NewIdentity, once for each verified token.
 type Identity struct {
 	realm, token, session, client string
+	kind                          Kind // of client
 
 	issuedAt time.Time
 	expires  time.Time
@@ -28,6 +29,8 @@ const (
 	keyToken = iota
 	keySession
 	keyClient
+	// keyEveryKind is for cut-offs from before there were kinds of clients (see noteSubject).
+	keyEveryKind
 	// keyIssued comes last: where there is nothing under those before it, it does not
 	// matter what is under this one.
 	keyIssued
@@ -58,11 +61,24 @@ func NewIdentity(realm, token, session, client string, issuedAt, expires time.Ti
 	if id.session != "" {
 		id.keys[keySession] = KeyOf(ScopeSession, id.realm, id.session)
 	}
-	if id.client != "" {
-		id.keys[keyClient] = KeyOf(ScopeClient, id.realm, id.client)
-	}
+	id.keys[keyClient] = id.ClientKey()
 	id.cacheKey = id.digest()
 	return id
+}
+
+// NewAPIKeyIdentity returns the identity of a session of an API key, which began at the given
+// time and does not expire by itself. It has the session for its token.
+func NewAPIKeyIdentity(realm, session, name string, begun time.Time) *Identity {
+	id := NewIdentity(realm, session, session, "", begun, time.Time{})
+	id.nameAPIKey(name)
+	id.cacheKey = id.digest()
+	return id
+}
+
+func (id *Identity) nameAPIKey(name string) {
+	id.kind, id.client = KindAPIKey, CanonicalID(name)
+	id.keys[keyClient] = id.ClientKey()
+	id.keys[keyEveryKind] = KeyOf(ScopeClient, id.realm, id.client)
 }
 
 // NewUndatedIdentity returns the identity of a token of which nobody knows when it was
@@ -103,6 +119,18 @@ func (id *Identity) Session() string { return id.session }
 // Client returns the client's identifier, or "".
 func (id *Identity) Client() string { return id.client }
 
+// Kind returns what Client names.
+func (id *Identity) Kind() Kind { return id.kind }
+
+// ClientKey identifies the client among those of all kinds and realms; it is the Key of its
+// cut-off, and the zero Key if there is no client.
+func (id *Identity) ClientKey() Key {
+	if id.client == "" {
+		return Key{}
+	}
+	return KeyOf(ScopeClient, id.realm, ClientID(id.kind, id.client))
+}
+
 // IssuedAt returns when the token was issued, or the zero time.
 func (id *Identity) IssuedAt() time.Time { return id.issuedAt }
 
@@ -125,7 +153,11 @@ func (id *Identity) Keys() []Key {
 	if !id.keys[keyToken].IsZero() {
 		keys = append(keys, id.keys[keyToken])
 	}
-	return append(keys, id.cutoffKeys()...)
+	keys = append(keys, id.cutoffKeys()...)
+	if !id.keys[keyEveryKind].IsZero() {
+		keys = append(keys, id.keys[keyEveryKind])
+	}
+	return keys
 }
 
 // identifier returns the identifier that a revocation of the given scope is about.
@@ -136,7 +168,10 @@ func (id *Identity) identifier(scope Scope) string {
 	case ScopeSession:
 		return id.session
 	case ScopeClient:
-		return id.client
+		if id.client == "" {
+			return ""
+		}
+		return ClientID(id.kind, id.client)
 	default:
 		return ""
 	}

@@ -281,7 +281,7 @@ func verdictOf(id *Identity, found []Entry) Verdict {
 		return RevokedToken
 	case cutOff(id, found[keySession], found[keyIssued]):
 		return RevokedSession
-	case cutOff(id, found[keyClient], found[keyIssued]):
+	case cutOff(id, found[keyClient], found[keyIssued]), cutOff(id, found[keyEveryKind].ofEveryKind(), Entry{}):
 		return RevokedClient
 	case found[keyToken].Scope == ScopeToken:
 		return RotatedToken

@@ -40,10 +40,17 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (_ Entry, 
 	if scope == ScopeToken {
 		entry.Expires = r.tokenExpiry(id, now)
 	} else {
-		if entry.At, err = l.nextCutoff(ctx, entry, id); err != nil {
+		var before Entry
+		if entry.At, before, err = l.nextCutoff(ctx, entry, id); err != nil {
 			return Entry{}, err
 		}
 		entry.Expires = r.cutoffExpiry(entry.At)
+		if scope == ScopeClient && id.kind == KindSubject {
+			entry.Note = noteSubject
+			if err := l.keepForAPIKey(ctx, before); err != nil {
+				return Entry{}, err
+			}
+		}
 		l.own.add(key, entry.At)
 	}
 	err = l.write(ctx, entry)
@@ -54,7 +61,7 @@ func (l *List) Revoke(ctx context.Context, id *Identity, scope Scope) (_ Entry, 
 	return entry, nil
 }
 
-// RevokeNamed revokes the token, session or client with the given identifier, as Revoke
+// RevokeNamed revokes the token, session or subject with the given identifier, as Revoke
 // does where a token names it. Of a token that is known by its identifier alone nobody can
 // tell when it expires: its entry is kept for as long as any token may live.
 func (l *List) RevokeNamed(ctx context.Context, scope Scope, realm, name string) (Entry, error) {
@@ -68,11 +75,33 @@ func (l *List) RevokeNamed(ctx context.Context, scope Scope, realm, name string)
 		id.keys[keySession] = KeyOf(scope, id.realm, id.session)
 	case ScopeClient:
 		id.client = CanonicalID(name)
-		id.keys[keyClient] = KeyOf(scope, id.realm, id.client)
+		id.keys[keyClient] = id.ClientKey()
 	default:
 		return Entry{}, fmt.Errorf("revoke by name: want a token, a session or a client, not a %s", scope)
 	}
 	return l.Revoke(ctx, id, scope)
+}
+
+// RevokeAPIKey cuts off every session of the API key with the given name, which itself goes
+// on working.
+func (l *List) RevokeAPIKey(ctx context.Context, realm, name string) (Entry, error) {
+	id := &Identity{realm: CanonicalID(realm)}
+	id.nameAPIKey(name)
+	return l.Revoke(ctx, id, ScopeClient)
+}
+
+// keepForAPIKey stores what a cut-off is for the API key with its name, if it is about every
+// kind of client, before it is superseded by one of the subject.
+func (l *List) keepForAPIKey(ctx context.Context, cutoff Entry) error {
+	if cutoff = cutoff.ofEveryKind(); cutoff.Scope == 0 {
+		return nil
+	}
+	entry := cutoff.asAPIKey()
+	defer l.subscribers.tell(Change{Key: entry.Key()})
+	if err := l.write(ctx, entry); err != nil {
+		return fmt.Errorf("keep the cut-off before: %w", err)
+	}
+	return nil
 }
 
 // noteRotated is the Note of a token that was exchanged for a newer one and not
@@ -122,26 +151,30 @@ func (l *List) RotatedAt(ctx context.Context, id *Identity) (time.Time, error) {
 
 // nextCutoff returns the time of a new cut-off for the session or client of id. It
 // is later than both cut-offs so far, so that no record of an issuance that
-// survived one of them outweighs it, even if the clock was set back meanwhile.
-func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (time.Time, error) {
-	at := entry.At
+// survived one of them outweighs it, even if the clock was set back meanwhile. It comes with
+// the one that it supersedes, if there is one.
+func (l *List) nextCutoff(ctx context.Context, entry Entry, id *Identity) (at time.Time, before Entry, err error) {
+	at = entry.At
 	if id.issuedAt.After(at) {
 		at = id.issuedAt
 	}
 	keys := id.cutoffKeys()
 	if l.certainlyAbsent(keys) {
-		return at, nil
+		return at, Entry{}, nil
 	}
 	found, err := l.store.Lookup(ctx, keys...)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("look up the cut-off before: %w", err)
+		return time.Time{}, Entry{}, fmt.Errorf("look up the cut-off before: %w", err)
 	}
 	for _, e := range found {
 		if e.Scope != 0 && !at.After(e.At) {
 			at = e.At.Add(time.Nanosecond)
 		}
+		if e.Scope == entry.Scope {
+			before = e
+		}
 	}
-	return at, nil
+	return at, before, nil
 }
 
 // write makes the entry durable, then outdates what is cached about its key. The caller
