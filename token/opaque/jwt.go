@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -19,7 +20,7 @@ import (
 // What begins with a part that is a whole object, or is one itself, resembles a JWT even
 // without alg.
 //
-// A random token does so once in a billion, if it has dots, and never without.
+// A random token does so once in a billion, and hardly ever without dots.
 func ResemblesJWT(raw string) bool {
 	for first := true; ; {
 		part, rest, dotted := strings.Cut(raw, ".")
@@ -50,10 +51,10 @@ var letters = func() (table [256]byte) {
 }()
 
 // appendLetters appends at most n letters of base64 among those of part. Lenient decoders
-// skip the others.
-func appendLetters(to []byte, part string, n int) []byte {
+// skip the others, and skipped: what is not of the one alphabet that they know.
+func appendLetters(to []byte, part, skipped string, n int) []byte {
 	for i := 0; i < len(part) && len(to) < n; i++ {
-		if c := letters[part[i]]; c != 0 {
+		if c := letters[part[i]]; c != 0 && strings.IndexByte(skipped, part[i]) < 0 {
 			to = append(to, c)
 		}
 	}
@@ -83,7 +84,7 @@ func decode(text, encoded []byte) []byte {
 func beginsLikeObject(part string) bool {
 	// The beginning is enough.
 	var memory, text [16]byte
-	return bytes.HasPrefix(trim(decode(text[:0], appendLetters(memory[:0], part, len(memory)))), []byte("{"))
+	return bytes.HasPrefix(trim(decode(text[:0], appendLetters(memory[:0], part, "", len(memory)))), []byte("{"))
 }
 
 // isObject reports whether part decodes to what begins and ends like a JSON object, and is
@@ -92,7 +93,7 @@ func isObject(part string) bool {
 	if !beginsLikeObject(part) {
 		return false
 	}
-	text := trim(decode(nil, appendLetters(nil, part, len(part))))
+	text := trim(decode(nil, appendLetters(nil, part, "", len(part))))
 	return bytes.HasSuffix(text, []byte("}")) && utf8.Valid(text) &&
 		!bytes.ContainsFunc(text, func(r rune) bool { return r < ' ' && !strings.ContainsRune(space, r) })
 }
@@ -107,10 +108,15 @@ func trim(text []byte) []byte {
 // is a member alg.
 func namesAlgorithm(part string) bool {
 	var memory, text [stackLetters]byte
-	encoded := appendLetters(memory[:0], part, len(part))
-	for offset := range min(4, len(encoded)) {
-		if hasAlg(decode(text[:0], encoded[offset:])) {
-			return true
+	for _, skipped := range []string{"", "-_", "+/"} {
+		if skipped != "" && !strings.ContainsAny(part, skipped) {
+			continue
+		}
+		encoded := appendLetters(memory[:0], part, skipped, len(part))
+		for offset := range min(4, len(encoded)) {
+			if hasAlg(decode(text[:0], encoded[offset:])) {
+				return true
+			}
 		}
 	}
 	return false
@@ -124,31 +130,43 @@ func hasAlg(text []byte) bool {
 		return false
 	}
 	for i := begin + 1; i < len(text); i++ {
-		if c := text[i]; c|0x20 != 'a' && c != '\\' || strings.IndexByte(`{,;"'/`+space, text[i-1]) < 0 {
+		if c := text[i]; c|0x20 != 'a' && c != '\\' {
+			continue
+		}
+		before, _ := utf8.DecodeLastRune(text[:i])
+		if !strings.ContainsRune(`{,;"'/`, before) && !isSpace(before) {
 			continue
 		}
 		rest := text[i:]
 		for _, letter := range []byte("alg") {
 			rest = cutLetter(rest, letter)
 		}
-		if len(rest) > 0 && strings.IndexByte(`"':=/#`+space, rest[0]) >= 0 {
+		if len(rest) == 0 {
+			continue
+		}
+		if behind, _ := utf8.DecodeRune(rest); strings.ContainsRune(`"':=/#`, behind) || isSpace(behind) {
 			return true
 		}
 	}
 	return false
 }
 
-// cutLetter returns what is behind a letter, which may be a capital or escaped (RFC 8259 §7);
-// nil if text does not begin with it.
+// isSpace reports whether r may be white space to somebody who reads JSON.
+func isSpace(r rune) bool { return unicode.IsSpace(r) || r == '\ufeff' }
+
+// cutLetter returns what is behind a letter, which may be a capital or escaped (RFC 8259 §7,
+// or as in JavaScript); nil if text does not begin with it.
 func cutLetter(text []byte, letter byte) []byte {
-	const escape = `\u00`
-	switch {
-	case len(text) > 0 && text[0]|0x20 == letter:
+	if len(text) > 0 && text[0]|0x20 == letter {
 		return text[1:]
-	case len(text) >= 6 && string(text[:4]) == escape:
-		code, err := strconv.ParseUint(string(text[4:6]), 16, 8)
-		if err == nil && byte(code)|0x20 == letter {
-			return text[6:]
+	}
+	for _, escape := range []string{`\u00`, `\x`} {
+		digits, ok := bytes.CutPrefix(text, []byte(escape))
+		if !ok || len(digits) < 2 {
+			continue
+		}
+		if code, err := strconv.ParseUint(string(digits[:2]), 16, 8); err == nil && byte(code)|0x20 == letter {
+			return digits[2:]
 		}
 	}
 	return nil

@@ -95,6 +95,10 @@ func TestWhatSomeParserTakesForAJWTIsNeverOpaque(t *testing.T) {
 		"escaped":                      segment(`{"\u0061\u006C\u0067":"HS256"}`) + "." + payload + ".c2ln",
 		"capitals":                     segment(`{"Alg":"HS256"}`) + "." + payload + ".c2ln", // encoding/json
 		"in capitals, escaped":         segment(`{"\u0041LG":"HS256"}`) + "." + payload + ".c2ln",
+		"escaped as in JavaScript":     segment(`{"\x61lg":"HS256"}`) + "." + payload + ".c2ln", // JSON5
+		"a no-break space":             segment("{\u00a0alg\u2028:\"HS256\"}") + "." + payload + ".c2ln",
+		"hyphens within":               head[:5] + "-" + head[5:9] + "_" + head[9:] + "." + payload + ".c2ln", // a decoder of the standard alphabet
+		"plus signs within":            head[:5] + "+" + head[5:9] + "/" + head[9:] + "." + payload + ".c2ln",
 		"no quotes":                    segment(`{alg:HS256}`) + "." + payload + ".c2ln", // gson
 		"single quotes":                segment(`{'alg':'HS256'}`) + "." + payload + ".c2ln",
 		"equals sign":                  segment(`{typ=JWT;alg=HS256}`) + "." + payload + ".c2ln",
@@ -146,6 +150,11 @@ func TestNamesStayAsTheyWere(t *testing.T) {
 	unlucky := segment("{\xff\xff\xff") + ".YWJj." // begins like an object, and is none
 	if name(t, n, unlucky+"AAAA") != name(t, n, unlucky+"BBBB") {
 		t.Error("the last part of three came into the name")
+	}
+	for _, spelled := range []string{unlucky + "AAAA=", unlucky + "A+/A", unlucky + "A-_A"} {
+		if name(t, n, spelled) != name(t, n, unlucky+"AAAA") {
+			t.Errorf("%s has a name of its own", spelled)
+		}
 	}
 	if _, err := n.Name("." + segment(`{"alg":"ES256"}`) + "." + segment(`{}`) + ".AAAA"); !errors.Is(err, opaque.ErrMalformed) {
 		t.Errorf("another spelling of a JWT: %v", err)
