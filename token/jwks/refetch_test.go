@@ -97,28 +97,164 @@ func TestUnknownKeysCannotDriveFetches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		web, first, s, v := loaded(t, nil)
 		foreign := newSigner("")
+		var refused, unavailable atomic.Int32
 		var group sync.WaitGroup
 		for i := range 10_000 {
 			group.Go(func() {
 				time.Sleep(time.Duration(i) * 3 * time.Millisecond) // for 30 s
 				forged := *foreign
 				forged.kid = fmt.Sprint(i)
-				expect(t, v, "forged", forged.token(issuerA), token.ErrUnknownKey)
+				switch _, err := v.Verify(t.Context(), forged.token(issuerA)); {
+				case errors.Is(err, token.ErrUnknownKey):
+					refused.Add(1)
+				case errors.Is(err, token.ErrKeysUnavailable):
+					unavailable.Add(1)
+				default:
+					t.Errorf("forged: %v", err)
+				}
 			})
 		}
+		for range 300 { // all the while
+			time.Sleep(100 * time.Millisecond)
+			begin := time.Now()
+			expect(t, v, "genuine", first.token(issuerA), nil)
+			if time.Since(begin) != 0 {
+				t.Errorf("a token of a known key waited for %s", time.Since(begin))
+			}
+			s.mu.Lock()
+			if s.waiting > maxWaiting {
+				t.Errorf("%d wait", s.waiting)
+			}
+			s.mu.Unlock()
+		}
 		group.Wait()
-		if n := web.count(); n != 3 {
-			t.Errorf("%d fetches in 30 s; want one per %s", n, DefaultCooldown)
+		if n := web.count(); n != 4 {
+			t.Errorf("%d fetches at 0, 10, 20 and 30 s; want one per %s", n, DefaultCooldown)
+		}
+		if refused.Load() == 0 || unavailable.Load() == 0 || s.waiting != 0 {
+			t.Errorf("%d refused, %d not known, %d wait", refused.Load(), unavailable.Load(), s.waiting)
 		}
 		if n := s.missing.Len(); n > maxMissing {
 			t.Errorf("%d kids are remembered", n)
 		}
-		expect(t, v, "genuine", first.token(issuerA), nil)
 	})
 }
 
-// A client that goes on with a token of a bygone key does not use up the fetches.
-func TestTheSameUnknownKeyCostsLessAndLess(t *testing.T) {
+// A forged kid just before the issuer publishes a new key, and one whenever it is looked for
+// again: tokens of the new key wait, and none is refused.
+func TestAForgedKeyDoesNotMakeANewOneUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web, first, _, v := loaded(t, nil)
+		expect(t, v, "forged", newSigner("forged").token(issuerA), token.ErrUnknownKey)
+		var group sync.WaitGroup
+		for i := range 3 {
+			group.Go(func() {
+				time.Sleep(time.Duration(i+1)*DefaultCooldown - time.Millisecond)
+				expect(t, v, "forged", newSigner(fmt.Sprint("forged", i)).token(issuerA), token.ErrUnknownKey)
+			})
+		}
+		next := newSigner("next")
+		web.set(setURL, published(first, next))
+		begin := time.Now()
+		for i := range 40 {
+			group.Go(func() {
+				time.Sleep(time.Duration(i) * 250 * time.Millisecond)
+				expect(t, v, "genuine", next.token(issuerA), nil)
+				if waited := time.Since(begin); waited > max(DefaultCooldown, time.Duration(i)*250*time.Millisecond) {
+					t.Errorf("genuine token %d after %s", i, waited)
+				}
+			})
+		}
+		group.Wait()
+		if n := web.count(); n > 5 {
+			t.Errorf("%d fetches in 30 s", n)
+		}
+	})
+}
+
+// What was looked for and is not there is refused at once, what was not may be there.
+func TestOnlyWhatWasLookedForIsUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, _, v := loaded(t, nil)
+		at := func(what, kid string, want error, wait time.Duration) {
+			t.Helper()
+			begin := time.Now()
+			expect(t, v, what, newSigner(kid).token(issuerA), want)
+			if waited := time.Since(begin); waited != wait {
+				t.Errorf("%s: after %s; want %s", what, waited, wait)
+			}
+		}
+		at("fetched", "a", token.ErrUnknownKey, 0)
+		time.Sleep(4 * time.Second)
+		at("looked for", "a", token.ErrUnknownKey, 0)
+		at("not looked for", "b", token.ErrUnknownKey, 6*time.Second)
+		at("looked for with the last", "b", token.ErrUnknownKey, 0)
+
+		// It does not wait for longer than its request does.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := v.Verify(ctx, newSigner("c").token(issuerA)); !errors.Is(err, token.ErrKeysUnavailable) {
+			t.Error(err)
+		}
+	})
+}
+
+// A refresh in the cooldown looks for what waits.
+func TestARefreshEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web, first, _, v := loaded(t, nil)
+		next := newSigner("next")
+		time.Sleep(DefaultRefresh - 5*time.Second)
+		expect(t, v, "forged", newSigner("forged").token(issuerA), token.ErrUnknownKey)
+		web.set(setURL, published(first, next))
+		begin := time.Now()
+		var group sync.WaitGroup
+		group.Go(func() { expect(t, v, "new", next.token(issuerA), nil) })
+		group.Go(func() { expect(t, v, "forged", newSigner("x").token(issuerA), token.ErrUnknownKey) })
+		group.Wait()
+		if waited := time.Since(begin); waited != 5*time.Second {
+			t.Errorf("after %s", waited)
+		}
+	})
+}
+
+func TestALongCooldownIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		web, first, _, v := loaded(t, func(o *Options) { o.Cooldown = time.Minute })
+		expect(t, v, "forged", newSigner("forged").token(issuerA), token.ErrUnknownKey)
+		next := newSigner("next")
+		web.set(setURL, published(first, next))
+		begin := time.Now()
+		expect(t, v, "in the cooldown", next.token(issuerA), token.ErrKeysUnavailable)
+		if time.Since(begin) != 0 {
+			t.Errorf("after %s", time.Since(begin))
+		}
+		time.Sleep(time.Minute - maxCooldownWait)
+		expect(t, v, "near its end", next.token(issuerA), nil)
+	})
+}
+
+func TestCloseEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, s, v := loaded(t, nil)
+		expect(t, v, "forged", newSigner("forged").token(issuerA), token.ErrUnknownKey)
+		var group sync.WaitGroup
+		group.Go(func() { expect(t, v, "waiting", newSigner("x").token(issuerA), token.ErrKeysUnavailable) })
+		synctest.Wait()
+		begin := time.Now()
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		group.Wait()
+		if time.Since(begin) != 0 {
+			t.Errorf("after %s", time.Since(begin))
+		}
+	})
+}
+
+// A client that goes on with a token of a bygone key has the set fetched now and then, and
+// does not use up the fetches of new keys.
+func TestABygoneKeyDoesNotHoldUpANewOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		web, first, _, v := loaded(t, nil)
 		raw := newSigner("bygone").token(issuerA)
@@ -126,28 +262,41 @@ func TestTheSameUnknownKeyCostsLessAndLess(t *testing.T) {
 			expect(t, v, "bygone", raw, token.ErrUnknownKey)
 			time.Sleep(100 * time.Millisecond)
 		}
-		// At 0, 10, 30, 70 and 130 s.
-		if n := web.count(); n != 5 {
-			t.Errorf("%d fetches in three minutes", n)
+		if n := web.count(); n != 18 {
+			t.Errorf("%d fetches in three minutes; want one per %s", n, DefaultCooldown)
 		}
+		time.Sleep(time.Second)
+		expect(t, v, "bygone", raw, token.ErrUnknownKey)
 		next := newSigner("next")
 		web.set(setURL, published(first, next))
+		begin := time.Now()
 		expect(t, v, "genuine and new", next.token(issuerA), nil)
+		if time.Since(begin) != 0 {
+			t.Errorf("after %s", time.Since(begin))
+		}
 	})
 }
 
-func TestAnUnknownKeyIsFoundAfterTheCooldown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		web, _, _, v := loaded(t, nil)
-		next := newSigner("next")
-		raw := next.token(issuerA)
-		expect(t, v, "before it is published", raw, token.ErrUnknownKey)
-		web.set(setURL, published(next))
-		time.Sleep(DefaultCooldown - 1)
-		expect(t, v, "in the cooldown", raw, token.ErrUnknownKey)
-		time.Sleep(time.Nanosecond)
-		expect(t, v, "after the cooldown", raw, nil)
-	})
+// However often a key was asked for before it was published, it is good one cooldown after.
+func TestAKeyThatWasAskedForTooEarlyIsFoundAfterTheCooldown(t *testing.T) {
+	for _, early := range []int{1, 2, 5, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			web, _, _, v := loaded(t, nil)
+			next := newSigner("next")
+			raw := next.token(issuerA)
+			for i := range early {
+				if i > 0 {
+					time.Sleep(DefaultCooldown)
+				}
+				expect(t, v, "before it is published", raw, token.ErrUnknownKey)
+			}
+			web.set(setURL, published(next))
+			time.Sleep(DefaultCooldown - 1)
+			expect(t, v, "in the cooldown", raw, token.ErrUnknownKey)
+			time.Sleep(time.Nanosecond)
+			expect(t, v, "after the cooldown", raw, nil)
+		})
+	}
 }
 
 func TestTokensWithoutKeyID(t *testing.T) {

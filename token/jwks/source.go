@@ -10,6 +10,14 @@ import (
 	"example.com/caddy-token-auth/token"
 )
 
+const (
+	// maxMissing is how many kids are remembered as not in the set.
+	maxMissing = 1024
+	// maxKeyID is the longest kid that is looked for, in bytes. It bounds the memory of
+	// missing to half a megabyte; real ones are digests or short names.
+	maxKeyID = 512
+)
+
 // Source keeps the keys of one JWK set up to date. It implements token.KeySource.
 type Source struct {
 	origin  origin
@@ -22,12 +30,21 @@ type Source struct {
 	flights sync.WaitGroup // at most one at a time
 	ended   chan struct{}  // closed when the loop has returned
 
-	mu       sync.Mutex // guards what follows
-	closed   bool
-	flight   *flight                  // the fetch under way, or nil
-	cooldown time.Time                // until then no token makes us fetch
-	missing  *lru.Cache[string, miss] // by kid
-	status   Status
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	flight  *flight       // the fetch under way, or nil
+	next    chan struct{} // done of the flight after it
+	begun   int           // how many flights there were
+	arrived int           // the number of the last good one
+	changed bool          // it brought other keys than there had been
+	waiting int           // tokens that wait for a flight
+
+	// Until then no token makes us fetch: one with a kid that is new to us, and one with a
+	// kid that was looked for before. These do not use up the fetches that a new key needs.
+	cooldown, cooldownAgain time.Time
+	// missing is until when a kid is known not to be in the set.
+	missing *lru.Cache[string, time.Time]
+	status  Status
 }
 
 // origin is where a JWK set comes from.
@@ -82,7 +99,7 @@ func start(from origin, o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	missing, err := lru.New[string, miss](maxMissing)
+	missing, err := lru.New[string, time.Time](maxMissing)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +107,7 @@ func start(from origin, o Options) (*Source, error) {
 	s := &Source{
 		origin: from, options: o, missing: missing,
 		ctx: ctx, cancel: cancel,
-		landed: make(chan Event), ended: make(chan struct{}),
+		landed: make(chan Event), ended: make(chan struct{}), next: make(chan struct{}),
 	}
 	// Before the loop, so that the very first token already waits for it.
 	s.refresh()
