@@ -79,8 +79,19 @@ func (paths *rpcPaths) method(p requestPath) (method string, ok bool) {
 }
 
 // maxRPCBody bounds the bodies of calls. The largest that the documented API has, quotes
-// in bulk, take some dozen kilobytes.
-const maxRPCBody = 1 << 20
+// in bulk, take some dozen kilobytes. To read one takes up to twenty times its length of memory,
+// and anybody may send one.
+const maxRPCBody = 128 << 10
+
+// rpcParsing has room for the bodies that are parsed at a time, of all requests.
+var rpcParsing = make(chan struct{}, 8)
+
+// parseRPC parses the body of a call.
+func parseRPC(body []byte) (jsonrpc.Payload, error) {
+	rpcParsing <- struct{}{}
+	defer func() { <-rpcParsing }()
+	return jsonrpc.Parse(body)
+}
 
 var (
 	errRPCMethod = errors.New("the request names no method, or two")
@@ -198,7 +209,7 @@ func (call *rpcCall) readBody(r *http.Request) *refusal {
 	case len(body) == 0:
 		return nil
 	}
-	payload, err := jsonrpc.Parse(body)
+	payload, err := parseRPC(body)
 	caddyhttp.SetVar(r.Context(), idVar, idOf(payload, err))
 	switch {
 	case errors.Is(err, jsonrpc.ErrParse):
