@@ -181,7 +181,10 @@ func TestUnknownKeysDoNotDriveFetches(t *testing.T) {
 		i.set(func() { i.keys[kid] = i.keys["one"] })
 		raw := i.sign(t, kid, "", kid)
 		i.set(func() { delete(i.keys, kid) })
-		s.do("GET", "/x", "", bearer(raw)).want(t, kid, 401, bodyInvalid)
+		// Looked for once; until the next look nobody knows of the others.
+		if a := s.do("GET", "/x", "", bearer(raw)); a.status != 503 && (n > 0 || a.status != 401) {
+			t.Fatalf("%s: %d %s", kid, a.status, a.body)
+		}
 	}
 	if n := i.fetches.Load() - before; n > 1 {
 		t.Errorf("%d fetches", n)

@@ -260,6 +260,15 @@ func (s *sidecar) alive() bool {
 
 // load posts a Caddyfile to the admin API.
 func (s *sidecar) load(caddyfile string) (status int, body string, err error) {
+	status, body, err = s.tryLoad(caddyfile)
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		// The admin endpoint of a configuration that was refused had taken the connection.
+		status, body, err = s.tryLoad(caddyfile)
+	}
+	return status, body, err
+}
+
+func (s *sidecar) tryLoad(caddyfile string) (status int, body string, err error) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), startTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.admin+"/load", strings.NewReader(caddyfile))
