@@ -53,7 +53,7 @@ func (j *judged) judge(r report) []finding {
 	needsNone := r.Route == "public" || r.Route == "rpc public" || s.login != "" && r.Route == s.login && exchanged == "" ||
 		r.Route == "other" && j.needsNone()
 	for place, texts := range r.Read {
-		if !needsNone && s.isCredential(place, texts) && hasAny(texts, j.revoked.access, j.revoked.refresh) {
+		if !needsNone && s.isCredential(r.Route, place, texts) && hasAny(texts, j.revoked.access, j.revoked.refresh) {
 			say("reads a revoked token from %s at %s", place, r.Route)
 		}
 	}
@@ -76,8 +76,12 @@ func (j *judged) judge(r report) []finding {
 }
 
 // isCredential reports whether texts that were read from place count as a credential. A
-// bearer token does, also where Authorization is none of the places.
-func (s *setup) isCredential(place string, texts []string) bool {
+// bearer token does, also where Authorization is none of the places. A parameter of a
+// JSON-RPC call is one there alone.
+func (s *setup) isCredential(route, place string, texts []string) bool {
+	if strings.HasSuffix(place, "access_token") && route != s.protected {
+		return false
+	}
 	return slices.Contains(s.credentials, place) || place == authorization && slices.ContainsFunc(texts, bearer.MatchString)
 }
 
