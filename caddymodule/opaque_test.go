@@ -185,12 +185,32 @@ func TestForgedJWTDoesNotPassForAnOpaqueToken(t *testing.T) {
 	for what, raw := range map[string]string{
 		"bad signature": good[:len(good)-4] + "AAAA", "no signature": good[:strings.LastIndexByte(good, '.')+1],
 		"padding": good + "=", "a tilde in front": "~" + good, "two parts": good[:strings.LastIndexByte(good, '.')],
-		"standard alphabet": strings.Replace(good, ".", "+.", 1),
+		"standard alphabet":      strings.Replace(good, ".", "+.", 1),
+		"an empty part in front": "." + good, "behind a letter": "x" + good, "behind a part": "x." + good, "behind a tilde": "x~" + good,
 	} {
 		s.wantRefused(what, raw)
 	}
 	if api.served() != before {
 		t.Error("a forged token reached the API")
+	}
+}
+
+// Each begins like the base64 of a JSON object, and is none.
+func TestOpaqueTokensBesideJWTsMayBeginLikeOne(t *testing.T) {
+	for _, access := range []string{
+		"e3b0c44298fc1c149afbf4c8996fb924", "e02b44fa-1e1c-4b0e-9d5e-7b1d7b2d7b3d", "eyKwxEKY_BwUmvv0yJlvuSQnrkHkZJuTTKSVmRt4UrhV", "e_Kw.xEKYBwU.mvv0yJlvuSQn",
+	} {
+		api := &fixedAnswer{body: `{"access":"` + access + `","user":{"id":"alice"}}`}
+		s := start(t, api, "opaque known\nsecret "+testSecret+"\n"+fmt.Sprintf(opaqueEndpoints, "client"))
+		s.do("GET", "/v1/x", "", bearer(access)).want(t, "not seen being issued", 401, bodyInvalid)
+		if a := s.do("POST", "/login", `{}`); a.status != 200 {
+			t.Fatalf("login: %d %s", a.status, a.body)
+		}
+		if a := s.do("GET", "/v1/x", "", bearer(access)); a.status != 200 {
+			t.Errorf("%s: %d %s", access, a.status, a.body)
+		}
+		s.do("POST", "/logout", "", bearer(access)).want(t, "logout", 200, bodyLoggedOut)
+		s.do("GET", "/v1/x", "", bearer(access)).want(t, "after the logout", 401, bodyInvalid)
 	}
 }
 
