@@ -10,7 +10,8 @@
 // Rotation: a token that names a key which is not there has the set fetched while it
 // waits, so that it is verified with a key that is seconds old. Tokens that arrive in
 // the meantime wait for the same fetch. However many unknown keys tokens name, such
-// fetches begin at least Options.Cooldown after the one before has ended. Until then tokens
+// fetches begin at least Options.Cooldown after the one before has ended, counted
+// separately for keys that were looked for before. Until then tokens
 // wait, if not too many do and it is not for long. A key is called unknown only if a fetch
 // has looked for it; token.ErrKeysUnavailable says that none could.
 //
