@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -59,28 +60,30 @@ type noisySite struct {
 	*site
 	log    string // its file
 	filter string // the format of the log
+	admin  string // "": off
 	blocks []string
 	secret canaries
 }
 
-// logFilter is what docs/observability.md recommends where credentials are not in Authorization
-// or a cookie.
-const logFilter = `format filter {
-	wrap json
-	fields {
-		request>headers>X-Api-Key delete
-		request>headers>X-Access-Token delete
-		request>uri query {
-			delete access_token
-			delete refresh_token
-			delete token
-		}
+// logFilter returns the filter that docs/configuration.md recommends for all logs.
+func logFilter(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
 	}
-}`
+	_, section, _ := strings.Cut(string(text), "\n### Credentials in logs\n")
+	_, block, _ := strings.Cut(section, "```caddyfile fragment=global\nlog {\n")
+	filter, _, ok := strings.Cut(block, "\n}\n```")
+	if !ok {
+		t.Fatal("docs/configuration.md has no filter for logs")
+	}
+	return filter
+}
 
 func newNoisySite(t *testing.T) *noisySite {
 	t.Helper()
-	n := &noisySite{site: prepare(t, new(echo), ""), secret: make(canaries), filter: logFilter}
+	n := &noisySite{site: prepare(t, new(echo), ""), secret: make(canaries), filter: logFilter(t)}
 	n.log = filepath.Join(t.TempDir(), "log")
 	return n
 }
@@ -107,12 +110,19 @@ func (n *noisySite) config() string {
 	if store == "" {
 		store = "store local " + n.dir
 	}
+	admin := n.admin
+	if admin == "" {
+		admin = "off"
+	}
 	return fmt.Sprintf(`{
-		admin off
+		admin %s
 		persist_config off
 		auto_https off
 		grace_period 5s
 		debug
+		servers {
+			trace
+		}
 		log {
 			output file %s
 			level DEBUG
@@ -124,7 +134,7 @@ func (n *noisySite) config() string {
 			%s
 		}
 	}
-	%s`, n.log, n.filter, store, n.global, strings.Join(n.blocks, "\n"))
+	%s`, admin, n.log, n.filter, store, n.global, strings.Join(n.blocks, "\n"))
 }
 
 func (n *noisySite) load() error {
@@ -441,6 +451,95 @@ func TestNoKeyInAURLIsLogged(t *testing.T) {
 		}
 	}
 	n.wantSilence()
+}
+
+// TestFilterTakesCredentialsOutOfEveryLog has each logger of Caddy that prints URLs or headers
+// print some with credentials, in places and spellings that nobody has named to it.
+func TestFilterTakesCredentialsOutOfEveryLog(t *testing.T) {
+	for _, filtered := range []bool{false, true} {
+		t.Run(fmt.Sprint("filtered=", filtered), func(t *testing.T) {
+			n := newNoisySite(t)
+			if !filtered {
+				n.filter = ""
+			}
+			location, own := n.secret.add("Location", "canary-in-the-location"), n.secret.add("an answer's header", "canary-in-a-new-token")
+			key := n.secret.addKey("the configured key", "canary-of-the-key-of-the-tokens-0123456789")
+			n.add(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Location", "/there?code="+location)
+				w.Header().Set("X-New-Token", own)
+				if strings.HasPrefix(r.URL.Path, "/broken") {
+					w.Header().Set("Content-Length", "100")
+				}
+			}), "secret "+key+"\npublic /*")
+			where, dead := strings.Fields(n.blocks[0])[0], freeAddr(t)
+			n.admin = freeAddr(t)
+			n.blocks[0] = strings.Replace(n.blocks[0], "reverse_proxy", `rewrite /before* /after?{query}
+			reverse_proxy /dead* `+dead+`
+			reverse_proxy /script* `+dead+` {
+				transport fastcgi
+			}
+			reverse_proxy`, 1)
+			if err := n.load(); err != nil {
+				t.Fatal(err)
+			}
+			query := "client_secret=" + n.secret.add("the query", "canary-client-secret") + "&Key=" + n.secret.add("another spelling", "canary-key-in-query") +
+				"&x=%zz&y=" + n.secret.add("behind what cannot be read", "canary-behind-a-bad-escape")
+			header := http.Header{
+				"X-Api-Key":   {n.secret.add("a header", "canary-api-key-in-header")},
+				"X_other_key": {n.secret.add("another header", "canary-other-key-in-header")},
+				"Referer":     {"https://example.com/?code=" + n.secret.add("the referrer", "canary-in-the-referrer")},
+				"Cookie":      {"a=" + n.secret.add("a cookie", "canary-in-a-cookie")},
+			}
+			for _, at := range []string{where + "/x", where + "/before", where + "/broken", where + "/dead", where + "/script", "http://" + n.admin + "/none"} {
+				r, err := http.NewRequestWithContext(t.Context(), "GET", at+"?"+query, http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header = header.Clone()
+				resp, err := n.client.Transport.RoundTrip(r)
+				if err != nil {
+					continue // broken off
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+			}
+			for _, line := range [][2]string{
+				{"http.log.access", "handled request"},
+				{"http.log.error", "connection refused"},
+				{"http.log.trace", "token_auth"},
+				{"http.handlers.reverse_proxy", "upstream roundtrip"},
+				{"http.handlers.reverse_proxy", "aborting with incomplete response"},
+				{"http.handlers.rewrite", "rewrote request"},
+				{"http.reverse_proxy.transport.fastcgi", "roundtrip"},
+				{"admin.api", "received request"},
+			} {
+				var printed string
+				n.eventually(func() bool {
+					printed = linesOf(n.logged(), line[0], line[1])
+					return printed != ""
+				})
+				if found := n.secret.find(printed); (len(found) == 0) != filtered {
+					t.Errorf("%s, %q: %q", line[0], line[1], found)
+				}
+			}
+			if filtered {
+				n.wantSpoken(`"/broken"`, `"/script"`, `"/none"`)
+				n.wantSilence()
+			}
+		})
+	}
+}
+
+// linesOf returns the lines of a log that a logger has written with this in the message.
+func linesOf(log, logger, message string) string {
+	var found strings.Builder
+	for line := range strings.Lines(log) {
+		_, said, _ := strings.Cut(line, `"msg":"`)
+		if strings.Contains(line, `"logger":"`+logger) && strings.Contains(said, message) {
+			found.WriteString(line)
+		}
+	}
+	return found.String()
 }
 
 // TestAccessLogHasCredentialsOutsideAuthorizationUnlessItIsTold is why the documentation has a
