@@ -42,7 +42,8 @@ type Options struct {
 	// Timeout of one fetch, discovery included. Default: DefaultTimeout.
 	Timeout time.Duration
 	// Cooldown after a fetch that a token with an unknown kid asked for, until the next
-	// one. Default: DefaultCooldown.
+	// one. Kids that were looked for before have one of their own. Default:
+	// DefaultCooldown.
 	Cooldown time.Duration
 
 	// AllowHTTP permits http URLs of hosts that are not loopback.
