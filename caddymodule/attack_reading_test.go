@@ -211,7 +211,7 @@ func TestPreflightCarriesNoTokenOnward(t *testing.T) {
 	upstream := new(echo)
 	s := start(t, upstream, "api octopus_cards\nsecret "+testSecret+"\nfrom query tok")
 	raw := sign(t, claimsAt(time.Now()))
-	for _, query := range []string{"tok=" + raw, "a=b&[tok]=" + raw, "TOK=" + raw + "&c", "tok%00=" + raw} {
+	for _, query := range []string{"tok=" + raw, "a=b&[tok]=" + raw, "TOK=" + raw + "&c", "tok%00=" + raw, "a;tok=" + raw, "a=b;%5Btok%5D=" + raw + "&c", "x=%zz;tok=" + raw} {
 		if a := s.do("OPTIONS", "/v1/x?"+query, "", "Origin: https://a.example", "Access-Control-Request-Method: GET"); a.status != 200 {
 			t.Errorf("%s: %d %s", query, a.status, a.body)
 		}

@@ -167,12 +167,7 @@ func removeParameters(u *url.URL, names []request.Name) bool {
 	kept := make([]string, 0, 4)
 	removed := false
 	for pair := range strings.SplitSeq(u.RawQuery, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		// What cannot be decoded is compared as the most forgiving upstream decodes it.
-		if decoded, err := url.QueryUnescape(name); err == nil {
-			name = decoded
-		}
-		if request.Resemble(names, name) {
+		if hasParameter(pair, names) {
 			removed = true
 			continue
 		}
@@ -180,4 +175,20 @@ func removeParameters(u *url.URL, names []request.Name) bool {
 	}
 	u.RawQuery = strings.Join(kept, "&")
 	return removed
+}
+
+// hasParameter reports whether some parser finds a parameter with one of these names in a part
+// of a query between two "&": some also separate by ";".
+func hasParameter(part string, names []request.Name) bool {
+	for pair := range strings.SplitSeq(part, ";") {
+		name, _, _ := strings.Cut(pair, "=")
+		// What cannot be decoded is compared as the most forgiving upstream decodes it.
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if request.Resemble(names, name) {
+			return true
+		}
+	}
+	return false
 }
