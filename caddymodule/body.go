@@ -108,24 +108,18 @@ func readJSON(r *http.Request) ([]byte, error) {
 }
 
 // jsonPath is a path of object member names, written with dots: data.access_token.
-type jsonPath []string
+type jsonPath []request.Name
 
 func parseJSONPath(s string) (jsonPath, error) {
 	if s == "" {
 		return nil, nil
 	}
-	path := strings.Split(s, ".")
-	if slices.Contains(path, "") {
+	members := strings.Split(s, ".")
+	if slices.Contains(members, "") {
 		return nil, fmt.Errorf("JSON path %q: empty member name", s)
 	}
-	return path, nil
+	return request.NewNames(members...), nil
 }
-
-// last is the name of the member that the path leads to.
-func (path jsonPath) last() request.Name { return request.NewName(path[len(path)-1]) }
-
-// joined is the name by which parsers of forms know the same member: data[refresh_token].
-func (path jsonPath) joined() request.Name { return request.NewName(strings.Join(path, ".")) }
 
 // maxJSONDepth bounds the nesting of a document that is searched.
 const maxJSONDepth = 64
@@ -202,7 +196,6 @@ func (path jsonPath) findIn(d *jsontext.Decoder) (jsontext.Value, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
-	wanted := request.NewName(path[0])
 	var found jsontext.Value
 	var alike []jsontext.Value
 	for d.PeekKind() != '}' {
@@ -211,11 +204,11 @@ func (path jsonPath) findIn(d *jsontext.Decoder) (jsontext.Value, error) {
 			return nil, err
 		}
 		switch member := name.String(); {
-		case wanted.Is(member):
+		case path[0].Is(member):
 			if found, err = path[1:].findIn(d); err != nil {
 				return nil, err
 			}
-		case wanted.Resembles(member):
+		case path[0].Resembles(member):
 			other, err := path[1:].findIn(d)
 			if err != nil {
 				return nil, err

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"example.com/caddy-token-auth/dialect"
-	"example.com/caddy-token-auth/request"
 	"example.com/caddy-token-auth/revocation"
 	"example.com/caddy-token-auth/token"
 )
@@ -44,11 +43,7 @@ func (h *Handler) serveRefresh(w http.ResponseWriter, r *http.Request, next cadd
 
 // subjectTokens are the parameters in which a request for a token may have another one, in
 // whose place it asks for its own (RFC 8693 §2.1, RFC 7521 §4.1).
-var subjectTokens = []tokenPlaces{
-	{forms: request.NewNames("subject_token")},
-	{forms: request.NewNames("actor_token")},
-	{forms: request.NewNames("assertion")},
-}
+var subjectTokens = []tokenPlaces{formPlace("subject_token"), formPlace("actor_token"), formPlace("assertion")}
 
 // checkSubjects judges the tokens in whose place a request asks for one. Those that are
 // not ours are the API's to judge.

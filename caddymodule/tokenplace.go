@@ -39,6 +39,9 @@ type tokenPlaces struct {
 	forms   []request.Name
 	queries []request.Name
 	cookies []request.Name
+	// inBody are the names by which an upstream may know what json and forms are about, also
+	// where it does not look into the body: data[refresh_token] and refresh_token.
+	inBody []request.Name
 }
 
 func newTokenPlaces(config []TokenPlace) (tokenPlaces, error) {
@@ -57,8 +60,10 @@ func newTokenPlaces(config []TokenPlace) (tokenPlaces, error) {
 				return tokenPlaces{}, err
 			}
 			places.json = append(places.json, path)
+			places.inBody = append(places.inBody, path[len(path)-1], request.NewName(c.Name))
 		case inForm:
 			places.forms = append(places.forms, request.NewName(c.Name))
+			places.inBody = append(places.inBody, request.NewName(c.Name))
 		case inQuery:
 			places.queries = append(places.queries, request.NewName(c.Name))
 		case inCookie:
@@ -71,6 +76,12 @@ func newTokenPlaces(config []TokenPlace) (tokenPlaces, error) {
 		}
 	}
 	return places, nil
+}
+
+// formPlace is one parameter of a form.
+func formPlace(name string) tokenPlaces {
+	names := request.NewNames(name)
+	return tokenPlaces{forms: names, inBody: names}
 }
 
 func (p *tokenPlaces) empty() bool {
@@ -93,7 +104,7 @@ func (p *tokenPlaces) find(r *http.Request) (string, error) {
 // browsers send JSON as plain text, which needs no preflight.
 func (p *tokenPlaces) findHere(r *http.Request) (string, error) {
 	return p.findIn(r, func(c *collected, r *http.Request) error {
-		if !p.inBody() {
+		if len(p.inBody) == 0 {
 			return nil
 		}
 		kind, body, err := readAnyBody(r)
@@ -103,9 +114,6 @@ func (p *tokenPlaces) findHere(r *http.Request) (string, error) {
 		return p.addBody(c, kind, body)
 	})
 }
-
-// inBody reports whether the body is one of the places.
-func (p *tokenPlaces) inBody() bool { return len(p.json)+len(p.forms) > 0 }
 
 // findIn is find with a function that adds what the body has.
 func (p *tokenPlaces) findIn(r *http.Request, addBody func(*collected, *http.Request) error) (string, error) {
@@ -134,48 +142,41 @@ func (p *tokenPlaces) addQuery(c *collected, r *http.Request) error {
 		return errTokenElsewhere
 	}
 	for name, values := range query {
-		if !c.addNamed(p.queries, name, values) && p.bodyHas(name) {
+		if !c.addNamed(p.queries, name, values) && request.Resemble(p.inBody, name) {
 			return errTokenElsewhere
 		}
 	}
 	return nil
 }
 
-// bodyHas reports whether a member or parameter of the body with this name may be the
-// refresh token.
-func (p *tokenPlaces) bodyHas(name string) bool {
-	return request.Resemble(p.forms, name) || slices.ContainsFunc(p.json, func(path jsonPath) bool {
-		return path.last().Resembles(name) || path.joined().Resembles(name)
-	})
-}
-
 // addForwardedBody adds what the body of a request has that is forwarded. An upstream that
 // looks for a token in the body first would take it from there, whatever place is named.
 func (p *tokenPlaces) addForwardedBody(c *collected, r *http.Request) error {
 	kind, kindErr := bodyKind(r)
-	if kindErr != nil && p.inBody() {
+	if kindErr != nil && len(p.inBody) > 0 {
 		return kindErr
 	}
 	body, err := readBody(r)
 	if err != nil || len(body) == 0 {
 		return err
 	}
-	if p.inBody() {
+	if len(p.inBody) > 0 {
 		err = p.addBody(c, kind, body)
 	}
 	if err = errors.Join(err, kindErr); err != nil {
 		return err
 	}
-	elsewhere := &tokenPlaces{}
-	for _, name := range slices.Concat(p.queries, p.cookies) {
-		if kind == inForm {
-			elsewhere.forms = append(elsewhere.forms, name)
-		} else {
-			elsewhere.json = append(elsewhere.json, jsonPath{name.String()})
-		}
-	}
-	if !elsewhere.inBody() {
+	names := slices.Concat(p.queries, p.cookies)
+	if len(names) == 0 {
 		return nil
+	}
+	var elsewhere tokenPlaces
+	if kind == inForm {
+		elsewhere.forms = names
+	} else {
+		for _, name := range names {
+			elsewhere.json = append(elsewhere.json, jsonPath{name})
+		}
 	}
 	var other collected
 	if err := elsewhere.addBody(&other, kind, body); err != nil {
