@@ -201,9 +201,14 @@ func (a *App) tokenLifetime(lifetime time.Duration) time.Duration {
 	return cmp.Or(lifetime, revocation.DefaultMaxTokenLifetime)
 }
 
+// listLifetime is for how long the list remembers a logout.
+func (a *App) listLifetime() time.Duration {
+	return a.tokenLifetime(max(a.lifetime, revocation.DefaultMaxTokenLifetime))
+}
+
 func (a *App) options() revocation.Options {
 	return revocation.Options{
-		CacheSize: a.CacheSize, MaxTokenLifetime: a.tokenLifetime(max(a.lifetime, revocation.DefaultMaxTokenLifetime)),
+		CacheSize: a.CacheSize, MaxTokenLifetime: a.listLifetime(),
 		MaxStaleness: time.Duration(a.MaxStaleness), OnFeed: countFeed(logFeed(caddy.Log().Named("token_auth.feed"))),
 		OnStore: storeCalls.observe, Counters: listCounts,
 	}

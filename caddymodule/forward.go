@@ -24,12 +24,8 @@ type ForwardIdentity struct {
 
 // forwarder deletes identity headers from requests and sets them.
 type forwarder struct {
-	headers []forwardHeader
-}
-
-type forwardHeader struct {
-	name   request.Name // canonical
-	claims []string
+	names  []request.Name // canonical
+	claims [][]string     // of each
 }
 
 func newForwarder(config []ForwardIdentity) (forwarder, error) {
@@ -47,7 +43,7 @@ func newForwarder(config []ForwardIdentity) (forwarder, error) {
 		if f.has(name) {
 			return forwarder{}, fmt.Errorf("%s is named twice", name)
 		}
-		f.headers = append(f.headers, forwardHeader{name: request.NewName(name), claims: c.Claims})
+		f.names, f.claims = append(f.names, request.NewName(name)), append(f.claims, c.Claims)
 	}
 	return f, nil
 }
@@ -58,20 +54,8 @@ var reservedHeaders = map[string]bool{
 	"Host": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
 }
 
-// clean deletes what the client sent under the names of identity headers. Many
+// removeHeaders deletes all fields that could be taken for one of these names. Many
 // upstreams read X-Client-ID and X_Client_ID as the same variable, so both go.
-func (f forwarder) clean(h http.Header) {
-	if len(f.headers) == 0 {
-		return
-	}
-	for name := range h {
-		if f.has(name) {
-			delete(h, name)
-		}
-	}
-}
-
-// removeHeaders deletes all fields that could be taken for one of these names.
 func removeHeaders(h http.Header, names []request.Name) {
 	if len(names) == 0 {
 		return
@@ -108,23 +92,16 @@ func dropTrailer(r *http.Request) {
 	}
 }
 
-func (f forwarder) has(name string) bool {
-	for i := range f.headers {
-		if f.headers[i].name.Resembles(name) {
-			return true
-		}
-	}
-	return false
-}
+func (f forwarder) has(name string) bool { return request.Resemble(f.names, name) }
 
 // set adds the identity headers of a caller. A claim that a header field
 // cannot carry is left out.
 func (f forwarder) set(r *http.Request, c *caller) {
-	for i := range f.headers {
-		for _, claim := range f.headers[i].claims {
+	for i, name := range f.names {
+		for _, claim := range f.claims[i] {
 			value, ok := c.claim(claim)
 			if ok && httpguts.ValidHeaderFieldValue(value) {
-				r.Header[f.headers[i].name.String()] = []string{value}
+				r.Header[name.String()] = []string{value}
 				break
 			}
 		}

@@ -177,7 +177,8 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !isTarget(r.Method, requestURL(r)) || !isTarget(r.Method, r.URL) {
+	original := requestURL(r)
+	if !isTarget(r.Method, original) || !isTarget(r.Method, r.URL) {
 		// Not even in a dry run: nothing can be said of what the API would make of it.
 		return h.refuse(w, r, &refusal{reason: dialect.InvalidRequest, err: errTarget})
 	}
@@ -190,7 +191,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		removeBody(r)
 		return h.pass(w, r, next)
 	}
-	p := parsePath(requestURL(r))
+	p := parsePath(original)
 	if asksForWebSocket(r) {
 		s, ok := h.sockets.at(p)
 		switch {
@@ -270,7 +271,7 @@ func (h *Handler) clean(r *http.Request) {
 	endHop(r.Header)
 	removeRerouting(r.Header)
 	joinCookies(r.Header)
-	h.forward.clean(r.Header)
+	removeHeaders(r.Header, h.forward.names)
 }
 
 // pass forwards a request that needs no credential.

@@ -110,7 +110,7 @@ func (h *Handler) logOut(r *http.Request, c *caller, scope revocation.Scope) *re
 	if c.begun {
 		return nil // a session that nobody has been told of
 	}
-	if c.unproven && !h.unproven.allow(clientAddr(r), h.app.options().MaxTokenLifetime) {
+	if c.unproven && !h.unproven.allow(clientAddr(r), h.app.listLifetime()) {
 		return &refusal{reason: dialect.RateLimited, err: errUnproven}
 	}
 	scope = scopeFor(c, scope)

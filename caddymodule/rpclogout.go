@@ -17,18 +17,8 @@ import (
 // watchLogout has a logout that was passed on recorded if the API does not close the
 // connection in time.
 func (c *rpcConnection) watchLogout() {
-	due, ok := c.session.LogoutDue()
-	if !ok {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.stopped:
-	case c.logout == nil:
-		c.logout = time.AfterFunc(time.Until(due), c.checkLogout)
-	default:
-		c.logout.Reset(time.Until(due))
+	if due, ok := c.session.LogoutDue(); ok {
+		c.schedule(&c.logout, due, c.checkLogout)
 	}
 }
 

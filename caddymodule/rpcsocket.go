@@ -300,18 +300,22 @@ func (c *rpcConnection) note(refused []dialect.Reason) {
 // watchHeartbeat has the connection end unless the client answers the heartbeat that the
 // upstream has asked for.
 func (c *rpcConnection) watchHeartbeat() {
-	due, ok := c.session.HeartbeatDue()
-	if !ok {
-		return
+	if due, ok := c.session.HeartbeatDue(); ok {
+		c.schedule(&c.beat, due, c.checkHeartbeat)
 	}
+}
+
+// schedule has check called when something is due, unless the connection has been stopped. It
+// makes the timer, or sets it anew.
+func (c *rpcConnection) schedule(timer **time.Timer, due time.Time, check func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.stopped:
-	case c.beat == nil:
-		c.beat = time.AfterFunc(time.Until(due), c.checkHeartbeat)
+	case *timer == nil:
+		*timer = time.AfterFunc(time.Until(due), check)
 	default:
-		c.beat.Reset(time.Until(due))
+		(*timer).Reset(time.Until(due))
 	}
 }
 

@@ -63,6 +63,7 @@ func endHop(h http.Header) {
 		return
 	}
 	kept := make([]string, 0, 2)
+	ended := false
 	for _, value := range values {
 		for name := range strings.SplitSeq(value, ",") {
 			name = strings.TrimSpace(name)
@@ -71,9 +72,12 @@ func endHop(h http.Header) {
 				continue
 			}
 			delete(h, http.CanonicalHeaderKey(name))
+			ended = true
 		}
 	}
-	setConnection(h, kept)
+	if ended {
+		setConnection(h, kept)
+	}
 }
 
 // setConnection sets the field Connection.

@@ -124,12 +124,6 @@ func fold(text string) string {
 	}, text)
 }
 
-// Plain returns a path as the most forgiving upstream might decode it: percent-encodings and
-// compatibility forms (U+FF0F) as what they stand for, backslashes as slashes.
-func Plain(path string) string {
-	return strings.ReplaceAll(norm.NFKC.String(unescapeAll(path)), `\`, "/")
-}
-
 // maxDecodings bounds how often a text is decoded.
 const maxDecodings = 8
 

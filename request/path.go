@@ -1,5 +1,11 @@
 package request
 
+import (
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
 // PathSkeleton is what paths are compared by: the letters and digits of their segments.
 type PathSkeleton string
 
@@ -11,4 +17,10 @@ func NewPathSkeleton(path string) PathSkeleton { return PathSkeleton(skeleton(pa
 // (/auth/refresh.json). Dot segments, parameters and the like must be resolved already.
 func (s PathSkeleton) Resembles(path string) bool {
 	return s != "" && resembles(string(s), path, true)
+}
+
+// Plain returns a path as the most forgiving upstream might decode it: percent-encodings and
+// compatibility forms (U+FF0F) as what they stand for, backslashes as slashes.
+func Plain(path string) string {
+	return strings.ReplaceAll(norm.NFKC.String(unescapeAll(path)), `\`, "/")
 }
