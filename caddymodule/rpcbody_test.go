@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -17,18 +18,38 @@ func rpcRequest(t *testing.T, body string) *http.Request {
 	return r
 }
 
-// Whatever somebody sends who has shown no credential, it takes little memory to refuse it.
+// distinct is the largest body of a call with as many members as fit, each with a name of its
+// own, behind and in front of what stands around them.
+func distinct(before, after string) string {
+	var b strings.Builder
+	b.WriteString(before)
+	for n := 0; b.Len() < maxRPCBody-len(after)-100; n++ {
+		fmt.Fprintf(&b, `"%x":0,`, n)
+	}
+	return b.String() + `"z":0` + after
+}
+
+// Whatever somebody sends who has shown no credential, it takes little memory to read or
+// refuse it.
 func TestBodyOfACallTakesBoundedMemory(t *testing.T) {
-	for what, size := range map[string]int{"too large": 1 << 20, "the largest": maxRPCBody - 100} {
-		body := `{"jsonrpc":"2.0","id":1,"method":"private/buy","params":{"a":{` + strings.Repeat(`"":0,`, size/10)
-		body += `"x":[` + strings.Repeat("0,", size/4) + "0]}}}"
+	const call = `{"jsonrpc":"2.0","id":1,"method":"private/buy"`
+	for what, c := range map[string]struct {
+		body   string
+		reason dialect.Reason // 0: it is read
+	}{
+		"too large":          {call + `,"params":{}}` + strings.Repeat(" ", 1<<20), dialect.RequestTooLarge},
+		"many parameters":    {distinct(call+`,"params":{`, "}}"), dialect.InvalidRequest},
+		"many members":       {distinct(call+",", "}"), 0},
+		"many below another": {distinct(call+`,"params":{"a":{`, "}}}"), 0},
+		"many elements":      {call + `,"params":{"a":[` + strings.Repeat("0,", maxRPCBody/2-100) + "0]}}", 0},
+	} {
+		r := rpcRequest(t, c.body)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		var call rpcCall
-		refused := call.readBody(rpcRequest(t, body))
+		refused := new(rpcCall).readBody(r)
 		runtime.ReadMemStats(&after)
-		if what == "too large" && (refused == nil || refused.reason != dialect.RequestTooLarge) {
-			t.Errorf("%s: %v", what, refused)
+		if (refused == nil) != (c.reason == 0) || refused != nil && refused.reason != c.reason {
+			t.Errorf("%s: %v, want the reason %v", what, refused, c.reason)
 		}
 		if used := after.TotalAlloc - before.TotalAlloc; used > 4<<20 {
 			t.Errorf("%s: %d bytes", what, used)

@@ -2,18 +2,24 @@ package jsonrpc
 
 import (
 	"bytes"
+	"errors"
 )
 
 const (
 	// MaxBatch is how many messages a batch may have. APIs that take batches at all
 	// take dozens.
 	MaxBatch = 100
+	// MaxParams is how many members params may have. Real calls have a dozen; what there is
+	// in bulk, such as quotes, stands in an array. Each takes fifty times its length of memory.
+	MaxParams = 1024
 	// MaxDepth is how deep a message may be nested. Real ones stay below ten.
 	MaxDepth = 64
 	// MaxID is how many bytes of JSON an id may have. A client chooses it for itself
 	// and needs no more than a UUID; what is sent back has the same limit.
 	MaxID = 256
 )
+
+var errTooManyParams = errors.New("too many parameters")
 
 // Payload is what one WebSocket message or HTTP body holds.
 type Payload struct {
@@ -39,6 +45,9 @@ func Parse(text []byte) (Payload, error) {
 	defer d.release(len(text))
 	r := reader{text: text, decoder: d.open(text)}
 	payload, fault, err := r.payload()
+	if errors.Is(err, errTooManyParams) {
+		return Payload{}, &Error{kind: ErrInvalidRequest, detail: err.Error()}
+	}
 	// The errors of the decoder quote the text and must not leave this function.
 	if err != nil || !r.atEnd() {
 		return Payload{}, &Error{kind: ErrParse, detail: "not one strict JSON value"}

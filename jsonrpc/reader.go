@@ -176,6 +176,9 @@ func (r *reader) body(names lookAlikes, invalid func(fault string)) (body, error
 		if names.has(name) {
 			invalid("a parameter looks like another")
 		}
+		if names != nil && len(b.members) == MaxParams {
+			return b, errTooManyParams
+		}
 		value, err := r.value()
 		if err != nil {
 			return b, err
