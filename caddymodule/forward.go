@@ -68,18 +68,26 @@ func removeHeaders(h http.Header, names []request.Name) {
 }
 
 // rerouting are the fields by which some upstreams let a request say that it means another
-// path or method than the one that it was judged by.
-var rerouting = request.NewNames(
-	"X-Original-Url", "X-Rewrite-Url", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
-)
+// path or method than the one that it was judged by, by the letter behind their X.
+var rerouting = [26][]request.Name{
+	'o' - 'a': request.NewNames("X-Original-Url"),
+	'r' - 'a': request.NewNames("X-Rewrite-Url"),
+	'h' - 'a': request.NewNames("X-Http-Method", "X-Http-Method-Override"),
+	'm' - 'a': request.NewNames("X-Method-Override"),
+}
 
-// removeRerouting deletes them. Each begins with an X, for every upstream.
-func removeRerouting(h http.Header) {
-	for name := range h {
-		if name[0]|0x20 == 'x' && request.Resemble(rerouting, name) {
-			delete(h, name)
+// isRerouting reports whether an upstream may take a field for one of those. The name of each
+// begins with an X, for every upstream, and few others go on with one of these letters.
+func isRerouting(name string) bool {
+	if name[0]|0x20 != 'x' {
+		return false
+	}
+	for i := 1; i < len(name); i++ {
+		if letter := name[i] | 0x20; 'a' <= letter && letter <= 'z' {
+			return request.Resemble(rerouting[letter-'a'], name)
 		}
 	}
+	return false
 }
 
 // dropTrailer keeps header fields that arrive with the end of the body, after everything

@@ -269,8 +269,14 @@ var errTarget = errors.New("the target of the request is no path")
 func (h *Handler) clean(r *http.Request) {
 	dropTrailer(r)
 	endHop(r.Header)
-	removeRerouting(r.Header)
-	joinCookies(r.Header)
+	for name, values := range r.Header {
+		switch {
+		case isRerouting(name):
+			delete(r.Header, name)
+		case len(values) > 1 && name == "Cookie":
+			joinCookies(r.Header)
+		}
+	}
 	removeHeaders(r.Header, h.forward.names)
 }
 

@@ -56,26 +56,26 @@ func Resemble(names []Name, other string) bool {
 	return false
 }
 
-// resembles compares a text with a skeleton, without an allocation if the text is plain. In
-// a path, slashes count, and what is ignored at the end is an extension.
+// resembles compares a text with a skeleton. It folds the text only when it comes to a
+// character that has to be: most names differ before that. In a path, slashes count, and what
+// is ignored at the end is an extension.
 func resembles(skeleton, text string, isPath bool) bool {
-	for i := range len(text) {
-		if c := text[i]; c >= utf8.RuneSelf || c == '%' {
-			text = fold(text)
-			break
-		}
-	}
+	isFolded := false
 	at := 0
-	for i := range len(text) {
+	for i := 0; i < len(text); i++ {
 		c := text[i]
 		switch {
+		case !isFolded && (c >= utf8.RuneSelf || c == '%'):
+			text, isFolded = fold(text), true
+			at, i = 0, -1 // from its beginning
+			continue
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
 		case 'a' <= c && c <= 'z', '0' <= c && c <= '9', c >= utf8.RuneSelf, isPath && c == '/':
 		case c == 0:
 			return at == len(skeleton)
 		case at == len(skeleton) && isPath:
-			if c == '.' && strings.IndexByte(text[i:], '/') < 0 {
+			if c == '.' && strings.IndexByte(fold(text[i:]), '/') < 0 {
 				return true
 			}
 			continue
